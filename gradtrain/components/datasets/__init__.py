@@ -1,0 +1,74 @@
+"""The family of datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gradtrain.lazy import Tensor
+from gradtrain.registry import Component
+from gradtrain.stage import Shape
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the data publishes to the rest of the config as `$data.…`; None where a fact does not apply or is not known."""
+
+    count: int | None = None
+    """Samples in all splits together."""
+    shape: Shape | None = None
+    """Shape of one input, without the batch axis, channel-first."""
+    classes: int | None = None
+    """Number of classes; for regression None."""
+    outputs: int | None = None
+    """Width of a target of values: columns of y."""
+    range: tuple[float, float] | None = None
+    """Smallest and largest value an input can take before the transforms."""
+
+    @property
+    def features(self) -> int | None:
+        """Numbers in one input, over all its axes."""
+        if self.shape is None:
+            return None
+        product = 1
+        for size in self.shape:
+            product *= size
+        return product
+
+    @property
+    def channels(self) -> int | None:
+        return self.shape[0] if self.shape and len(self.shape) > 1 else None
+
+
+@dataclass
+class Examples:
+    """A data set in memory.
+
+    `fields` maps a batch field (`x`, `y`) to a tensor `[count, ...]` in the narrowest dtype that holds it (uint8
+    pixels stay uint8); class labels are int64 `[count]`, values and ±1 labels float32 `[count, outputs]`.
+    """
+
+    fields: Mapping[str, Tensor]
+    facts: Facts
+    splits: Mapping[str, Tensor] = field(default_factory=dict)
+    """The official split, when there is one: split name → int64 indices of its samples."""
+    labels: tuple[str, ...] = ()
+    """Names of the classes, in the order of their indices."""
+    files: tuple[Path, ...] = ()
+    """What was read, for the run's record."""
+
+
+class Dataset(Component):
+    """A dataset is a source of samples that fit in memory: inputs `x` and targets `y`.
+
+    Bad data is a `Problem` of exit code 3 that names the file and the row, never an exception of a reader.
+    """
+
+    def facts(self) -> Facts | None:
+        """What is known without reading a file; None when the file must be read first."""
+        return None
+
+    def load(self, base: Path) -> Examples:
+        """Read or generate everything; relative paths are below `base`. Raises `Problem` (data)."""
+        raise NotImplementedError

@@ -1,0 +1,39 @@
+"""The family of initializers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradtrain.lazy import Tensor
+from gradtrain.registry import Component
+from gradtrain.stage import Shape
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What a freshly filled tensor must look like: mean and standard deviation over its elements, and its bounds."""
+
+    mean: float
+    std: float
+    low: float = float("-inf")
+    high: float = float("inf")
+
+
+class Initializer(Component):
+    """An initializer fills a parameter tensor in place, from torch's generator."""
+
+    def fill(self, tensor: Tensor) -> None:
+        """Fill `tensor` in place; called under no_grad."""
+        raise NotImplementedError
+
+    def textbook(self, shape: Shape) -> Spread | None:
+        """The published distribution for a weight of this shape; None when the tensor is left as PyTorch made it."""
+        raise NotImplementedError
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight `[out, in, *kernel]`: how many inputs an output sums over, and the reverse."""
+    field = 1
+    for size in shape[2:]:
+        field *= size
+    return shape[1] * field, shape[0] * field

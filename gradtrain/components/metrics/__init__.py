@@ -1,0 +1,60 @@
+"""The family of metrics."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Protocol
+
+from gradtrain.components.datasets import Facts
+from gradtrain.lazy import Tensor
+from gradtrain.registry import Component
+
+Value = float | list[float] | list[list[float]]
+
+
+class Accumulator(Protocol):
+    """A metric while a split is being read."""
+
+    def add(self, prediction: Tensor, target: Tensor) -> None: ...
+
+    def value(self) -> Value: ...
+
+
+class Metric(Component):
+    """A metric scores the predictions over a whole split, never as a mean of batch means.
+
+    It takes what the loss takes: raw scores `[batch, class]` or values `[batch, ...]`, and targets. A metric that is
+    a function of sums over samples defines `sums` and `of_sums`; any other one defines `start`.
+    """
+
+    kinds: ClassVar[tuple[str, ...]]
+    """The kinds of target (`data.target.kind`) this metric is defined for."""
+
+    mode: ClassVar[Literal["min", "max"]]
+    """Which way is better."""
+
+    def sums(self, prediction: Tensor, target: Tensor, kind: str) -> Tensor:
+        """The batch's contribution: a float64 vector that adds up over batches."""
+        raise NotImplementedError
+
+    def of_sums(self, sums: Tensor) -> Value:
+        """The metric's value from the sums over the split."""
+        raise NotImplementedError
+
+    def start(self, kind: str, facts: Facts) -> Accumulator:
+        """A fresh accumulator for one pass over a split whose targets are of `kind`."""
+        return _Sums(self, kind)
+
+
+class _Sums:
+    def __init__(self, metric: Metric, kind: str) -> None:
+        self.metric, self.kind = metric, kind
+        self.total: Tensor | None = None
+
+    def add(self, prediction: Tensor, target: Tensor) -> None:
+        sums = self.metric.sums(prediction, target, self.kind)
+        self.total = sums if self.total is None else self.total + sums
+
+    def value(self) -> Value:
+        if self.total is None:
+            return float("nan")
+        return self.metric.of_sums(self.total)

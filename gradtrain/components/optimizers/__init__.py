@@ -1,0 +1,43 @@
+"""The family of optimizers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import PositiveFloat
+
+from gradtrain.lazy import Tensor, torch
+from gradtrain.registry import Component
+
+State = dict[str, Tensor]
+"""What a rule remembers of one parameter between steps."""
+
+
+class Optimizer(Component):
+    """An optimizer turns gradients into a change of the weights.
+
+    Two faces: `build` gives the torch optimizer that trains; `init` and `update` state the published rule for one
+    tensor. Notation: p weight, g gradient of the total loss with respect to p, t the step from 1, lr the learning
+    rate at that step.
+    """
+
+    lr: PositiveFloat
+    """The learning rate, in units of weight per unit of (processed) gradient."""
+
+    implementations: ClassVar[tuple[str, ...]] = ("single", "foreach")
+    """What torch offers for this rule; each is checked against the rule. Of these `fused` is taken when present."""
+
+    def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
+        """The torch optimizer over `groups` (`{"params": [...], "lr": ..., "weight_decay": ...}` as torch spells them).
+
+        `implementation` is one of `implementations`; None picks the fastest one for the parameters' device.
+        """
+        raise NotImplementedError
+
+    def init(self, p: Tensor) -> State:
+        """The rule's memory of one parameter before the first step."""
+        return {}
+
+    def update(self, g: Tensor, p: Tensor, state: State, t: int, lr: float) -> tuple[Tensor, State]:
+        """One step of the published rule: the new weight and the new memory; changes neither argument."""
+        raise NotImplementedError
