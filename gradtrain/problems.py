@@ -178,7 +178,7 @@ def _excerpt(at: Place, width: int = 100) -> tuple[str, int, int]:
     before, under = at.text[first : at.column - 1], at.text[at.column - 1 : at.column - 1 + max(1, at.length)]
     rest = at.text[at.column - 1 + len(under) : first + width]
     clean = [safe(part.replace("\t", " ")) for part in (before, under, rest)]
-    return "".join(clean).rstrip(), _cells(clean[0]), max(1, _cells(clean[1]))
+    return "".join(clean).rstrip(), _cells(clean[0]), max(1, min(_cells(clean[1]), width // 2))
 
 
 def _cells(text: str) -> int:

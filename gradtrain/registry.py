@@ -114,6 +114,11 @@ def find(family: type[C], name: str) -> type[C]:
     raise KeyError(name)
 
 
+def is_component(name: str) -> bool:
+    """Whether some family has a file of this name; imports nothing."""
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]*", name)) and any(Path(shelves.__path__[0]).glob(f"*/{name}.py"))
+
+
 def everything() -> Iterator[tuple[str, str, type[Component]]]:
     """(family folder, name, class) of every component, family by family."""
     for shelf, family in families().items():

@@ -16,15 +16,20 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 class Misfit(ValueError):
-    """A stage cannot take an input of this shape. `str(error)` says what is wrong with both shapes in it; `help` what to write."""
+    """A stage cannot take an input of this shape.
+
+    `str(error)` says what is wrong with both shapes in it, `help` what to write, and `path` leads from the outermost
+    list of layers to the culprit: positions and field names, `(3, "body", 1)`.
+    """
 
     def __init__(self, what: str, help: str = "") -> None:
         super().__init__(what)
         self.help = help
+        self.path: tuple[int | str, ...] = ()
 
 
 class Stage(Component):
-    """A component that maps a tensor `[batch, *shape]` to a tensor `[batch, *out(shape)]`.
+    """A component that maps a tensor `[batch, *shape]` to a tensor `[batch, *output_shape(shape)]`.
 
     Activations, normalizations, layers and models are stages. `build` gives the module that trains; `textbook` and
     `gradient` state the same function in plain tensor algebra over explicit parameters.
@@ -36,7 +41,7 @@ class Stage(Component):
     random: ClassVar[bool] = False
     """True when the training-mode output draws from torch's generator (dropout)."""
 
-    def out(self, shape: Shape) -> Shape:
+    def output_shape(self, shape: Shape) -> Shape:
         """The output shape for an input shape. Raises `Misfit`; imports no torch."""
         return shape
 
@@ -49,7 +54,7 @@ class Stage(Component):
         raise NotImplementedError
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
-        """The closed-form derivative: incoming gradient `g` [batch, *out] → {"x": …, one per parameter by its name}."""
+        """The closed-form derivative: incoming gradient `g` [batch, *output] → {"x": …, one per parameter by its name}."""
         raise NotImplementedError
 
     def kink(self, x: Tensor, **parameters: Tensor) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from gradtrain.lazy import Tensor
@@ -37,3 +38,8 @@ def fans(shape: Shape) -> tuple[int, int]:
     for size in shape[2:]:
         field *= size
     return shape[1] * field, shape[0] * field
+
+
+def gain(nonlinearity: str, slope: float) -> float:
+    """The factor that makes up for what an activation takes from the variance (PyTorch: `calculate_gain`)."""
+    return {"relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + slope**2)), "tanh": 5 / 3, "linear": 1.0}[nonlinearity]

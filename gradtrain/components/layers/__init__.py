@@ -11,7 +11,7 @@ from gradtrain.stage import Stage
 
 
 class Layer(Stage):
-    """A layer maps `[batch, *shape]` to `[batch, *out(shape)]`; images are `[batch, channel, height, width]`.
+    """A layer maps `[batch, *shape]` to `[batch, *output_shape(shape)]`; images are `[batch, channel, height, width]`.
 
     Parameters are called `weight` and `bias`, as in PyTorch. Layers that hold lists of layers (residual, repeat,
     parallel) state their own rule and chain the textbooks of what they hold.

@@ -37,8 +37,12 @@ class Task:
         """The forward pass of one update: differentiable terms."""
         raise NotImplementedError
 
-    def predict(self, networks: Networks, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(prediction, target) of a batch, for the metrics."""
+    def measure(self, networks: Networks, batch: Batch) -> tuple[Terms, Tensor, Tensor]:
+        """(terms, prediction, target) of a batch in one forward pass, for evaluation."""
+        raise NotImplementedError
+
+    def predict(self, networks: Networks, batch: Batch) -> Tensor:
+        """What the model says about inputs without targets."""
         raise NotImplementedError
 
     def state(self) -> dict[str, Tensor]:

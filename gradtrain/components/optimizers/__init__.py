@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from gradtrain.lazy import Tensor, torch
 from gradtrain.registry import Component
 
 State = dict[str, Tensor]
 """What a rule remembers of one parameter between steps."""
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""Share of a moving average that is kept at every step."""
 
 
 class Optimizer(Component):
@@ -41,3 +45,18 @@ class Optimizer(Component):
     def update(self, g: Tensor, p: Tensor, state: State, t: int, lr: float) -> tuple[Tensor, State]:
         """One step of the published rule: the new weight and the new memory; changes neither argument."""
         raise NotImplementedError
+
+
+def fastest(rule: Optimizer, implementation: str | None) -> dict[str, bool]:
+    """torch's switches for an implementation; by default the fused kernel, or foreach, which halves the calls on the CPU."""
+    chosen = implementation or ("fused" if "fused" in rule.implementations else "foreach")
+    return {chosen: True} if chosen != "single" else {"foreach": False}
+
+
+def moments(g: Tensor, state: State, t: int, betas: tuple[float, float], eps: float, amsgrad: bool) -> tuple[Tensor, State]:
+    """Adam's direction and its new memory, which adamw shares."""
+    m = betas[0] * state["m"] + (1 - betas[0]) * g
+    v = betas[1] * state["v"] + (1 - betas[1]) * g**2
+    top = torch.maximum(state["top"], v)
+    size = ((top if amsgrad else v) / (1 - betas[1] ** t)).sqrt() + eps
+    return m / (1 - betas[0] ** t) / size, {"m": m, "v": v, "top": top}

@@ -1,0 +1,124 @@
+"""Lists of layers: their shapes, their module, and the chain rule over their textbooks, by hand.
+
+`save` and `take` live within one list. Parameters are named as in the module: `0.weight`, `head.bias`,
+`2.body.0.weight`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gradtrain.components.layers import Layers, Placed
+from gradtrain.components.layers.save import Save
+from gradtrain.components.layers.take import Take
+from gradtrain.lazy import Tensor, nn
+from gradtrain.stage import Misfit, Shape
+
+Parameters = Mapping[str, Tensor]
+
+
+class Link(NamedTuple):
+    """One item of a list with the shapes before and after it."""
+
+    name: str
+    item: Placed
+    before: Shape
+    after: Shape
+
+
+def links(layers: Layers, shape: Shape) -> list[Link]:
+    """The list with its shapes. Raises `Misfit` with the path to the culprit; imports no torch."""
+    saved: dict[str, Shape] = {}
+    result: list[Link] = []
+    for position, item in enumerate(layers):
+        before = shape
+        try:
+            if isinstance(item.part, Save):
+                if item.part.key in saved:
+                    raise Misfit(f"`save: {item.part.key}` stands twice in one list", "give each its own key")
+                saved[item.part.key] = shape
+            elif isinstance(item.part, Take):
+                if item.part.key not in saved:
+                    raise Misfit(f"nothing is saved as `{item.part.key}` before this place in the list", f"write `save: {item.part.key}` earlier in the same list")
+                shape = item.part.merged(saved[item.part.key], shape)
+            else:
+                shape = item.part.output_shape(shape)
+            if any(size < 1 for size in shape):
+                raise Misfit(f"`{item.part.name()}` leaves nothing of an input of {list(before)}: its output would be {list(shape)}")
+        except Misfit as misfit:
+            misfit.path = (position, *misfit.path)
+            raise
+        result.append(Link(item.name or str(position), item, before, shape))
+    return result
+
+
+def output_shape(layers: Layers, shape: Shape) -> Shape:
+    """The shape after the whole list. Raises `Misfit`."""
+    found = links(layers, shape)
+    return found[-1].after if found else shape
+
+
+def build(layers: Layers, shape: Shape) -> nn.Module:
+    """The module of the list; each child carries its component's name as `component`."""
+    from gradtrain.modules import Sequence, Skips
+
+    children: dict[str, nn.Module] = {}
+    steps: list[tuple[str, str, str]] = []
+    for name, item, before, _ in links(layers, shape):
+        if isinstance(item.part, Save):
+            steps.append(("save", item.part.key, ""))
+        elif isinstance(item.part, Take):
+            steps.append(("take", item.part.key, item.part.merge))
+        else:
+            module = item.part.build(before)
+            module.component = item.part.name()
+            children[name] = module
+            steps.append(("call", name, ""))
+    return Sequence(children) if len(steps) == len(children) else Skips(children, steps)
+
+
+def below(parameters: Parameters, name: str) -> dict[str, Tensor]:
+    """The parameters under a name, without it."""
+    return {key.removeprefix(f"{name}."): value for key, value in parameters.items() if key.startswith(f"{name}.")}
+
+
+def textbook(layers: Layers, x: Tensor, parameters: Parameters) -> Tensor:
+    """The textbooks of the list, one after the other."""
+    return _forward(layers, x, parameters)[-1]
+
+
+def _forward(layers: Layers, x: Tensor, parameters: Parameters) -> list[Tensor]:
+    """The input of every item, and the output."""
+    saved: dict[str, Tensor] = {}
+    values = [x]
+    for position, item in enumerate(layers):
+        if isinstance(item.part, Save):
+            saved[item.part.key] = x
+        elif isinstance(item.part, Take):
+            x = item.part.textbook_merge(saved[item.part.key], x)
+        else:
+            x = item.part.textbook(x, **below(parameters, item.name or str(position)))
+        values.append(x)
+    return values
+
+
+def gradient(layers: Layers, g: Tensor, x: Tensor, parameters: Parameters) -> dict[str, Tensor]:
+    """The chain rule: closed-form gradients of the items, from the last to the first."""
+    values = _forward(layers, x, parameters)
+    kept = {item.part.key: values[i] for i, item in enumerate(layers) if isinstance(item.part, Save)}
+    pending: dict[str, Tensor] = {}
+    result: dict[str, Tensor] = {}
+    for position in reversed(range(len(layers))):
+        item = layers[position]
+        if isinstance(item.part, Save):
+            g = g + pending.pop(item.part.key) if item.part.key in pending else g
+        elif isinstance(item.part, Take):
+            aside, g = item.part.split_gradient(g, kept[item.part.key])
+            pending[item.part.key] = pending[item.part.key] + aside if item.part.key in pending else aside
+        else:
+            name = item.name or str(position)
+            answer = item.part.gradient(g, values[position], **below(parameters, name))
+            g = answer["x"]
+            result |= {f"{name}.{key}": value for key, value in answer.items() if key != "x"}
+    return {"x": g, **result}

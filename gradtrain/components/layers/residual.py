@@ -1,0 +1,82 @@
+"""The residual connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from gradtrain.components.layers import Layer, Layers, Placed, _chain
+from gradtrain.components.layers.conv import Conv
+from gradtrain.components.layers.linear import Linear
+from gradtrain.lazy import Tensor, nn
+from gradtrain.stage import Misfit, Shape
+
+
+class Residual(Layer):
+    """Adds the input to what the body makes of it, so that the gradient has a way around the body.
+
+    value     y = body(x) + shortcut(x)
+    gradient  dx = Jᵀ_body g + Jᵀ_shortcut g;  with the identity as shortcut: Jᵀ_body g + g
+    paper     He, Zhang, Ren & Sun (2016), CVPR, arXiv:1512.03385
+    note      `shortcut: auto` is the identity, or a 1x1 convolution (a linear layer for vectors) without bias where
+              the body changes the shape.
+    """
+
+    inputs: ClassVar[tuple[Shape, ...]] = ((6,), (4, 5, 5))
+    cases = [
+        {"body": (Placed(part=Linear(out=6)), Placed(part=Linear(out=6)))},
+        {"body": (Placed(part=Linear(out=3)),), "shortcut": "auto"},
+        {"body": (Placed(part=Conv(out=4, kernel=3, padding=1)),)},
+        {"body": (Placed(part=Conv(out=3, kernel=3, stride=2, padding=1)),), "shortcut": "auto"},
+    ]
+
+    body: Layers
+    """The layers beside the shortcut."""
+    shortcut: Literal["identity", "auto"] = "identity"
+    """What the input goes through."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        after = self._body_shape(shape)
+        if after != shape and self.shortcut == "identity":
+            raise Misfit(f"the body of `residual` turns {list(shape)} into {list(after)}: they cannot be added", "write `shortcut: auto`, or keep the shape in the body")
+        _chain.output_shape(self._shortcut(shape, after), shape)
+        return after
+
+    def _body_shape(self, shape: Shape) -> Shape:
+        try:
+            return _chain.output_shape(self.body, shape)
+        except Misfit as misfit:
+            misfit.path = ("body", *misfit.path)
+            raise
+
+    def _shortcut(self, shape: Shape, after: Shape) -> Layers:
+        if shape == after:
+            return ()
+        if len(shape) == 1 and len(after) == 1:
+            return (Placed(part=Linear(out=after[0], bias=False)),)
+        strides = tuple(-(-before // size) for before, size in zip(shape[1:], after[1:], strict=False))
+        fits = len(shape) == len(after) and all((before - 1) // stride + 1 == size for before, stride, size in zip(shape[1:], strides, after[1:], strict=True))
+        if not fits:
+            raise Misfit(f"no 1x1 convolution leads from {list(shape)} to the {list(after)} of the body of `residual`", "let the body shrink by a whole stride")
+        return (Placed(part=Conv(out=after[0], kernel=1, stride=strides, bias=False)),)
+
+    def build(self, shape: Shape) -> nn.Module:
+        from gradtrain.modules import Residual as Module
+
+        after = self.output_shape(shape)
+        return Module(_chain.build(self.body, shape), _chain.build(self._shortcut(shape, after), shape) if after != shape else None)
+
+    def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
+        aside = self._aside(x)
+        return _chain.textbook(self.body, x, _chain.below(parameters, "body")) + _chain.textbook(aside, x, _chain.below(parameters, "shortcut"))
+
+    def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
+        through = _chain.gradient(self.body, g, x, _chain.below(parameters, "body"))
+        around = _chain.gradient(self._aside(x), g, x, _chain.below(parameters, "shortcut"))
+        names = {f"body.{key}": value for key, value in through.items() if key != "x"} | {f"shortcut.{key}": value for key, value in around.items() if key != "x"}
+        return {"x": through["x"] + around["x"], **names}
+
+    def _aside(self, x: Tensor) -> Layers:
+        shape = tuple(x.shape[1:])
+        return self._shortcut(shape, self._body_shape(shape))
+

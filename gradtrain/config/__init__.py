@@ -1,0 +1,1 @@
+"""YAML text → marked tree → validated `Run` record."""

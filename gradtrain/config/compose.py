@@ -1,0 +1,304 @@
+"""Marked tree → records: finds components by name, expands blocks, reads facts, and collects every problem.
+
+A record's fields say what stands in its place: a component's family, a `Use` (a component with reserved words), a
+record, a list of these, or plain data that pydantic checks. One walk serves all of them.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from gradtrain import registry
+from gradtrain.components.layers import Placed
+from gradtrain.components.normalizations import Normalization
+from gradtrain.config import words
+from gradtrain.config.blocks import Blocks
+from gradtrain.config.tree import Node
+from gradtrain.problems import Place, Problem, did_you_mean, quote
+from gradtrain.registry import Component, Record, Use
+
+FAILED: Any = object()
+"""Stands for a value whose problems are already collected."""
+
+Facts = Mapping[str, Any]
+
+
+@dataclass
+class Composer:
+    """One pass over a config. `facts` maps the names of `$data.…` to values; None while the data is not known."""
+
+    facts: Facts | None = None
+    blocks: Blocks = field(default_factory=Blocks)
+    normalization: Normalization | None = None
+    problems: list[Problem] = field(default_factory=list)
+    places: dict[int, Node] = field(default_factory=dict)
+    """id of a composed record → the node it came from, for the cross-checks."""
+
+    def add(self, code: str, what: str, at: Place, why: str = "", help: str = "") -> Any:
+        self.problems.append(Problem(code, what, at, why, help))
+        return FAILED
+
+    def value(self, annotation: Any, node: Node, name: str) -> Any:
+        """The value of a field called `name` with this annotation."""
+        bare, _ = words.unwrap(annotation)
+        if node.value is None and not node.quoted and type(None) in typing.get_args(bare):
+            return None
+        members = [words.unwrap(member)[0] for member in words.alternatives(annotation)]
+        classes = [member for member in members if isinstance(member, type)]
+        if uses := [c for c in classes if issubclass(c, Use)]:
+            return self.use(uses[0], node)
+        if components := [c for c in classes if issubclass(c, Component)]:
+            return self.component(tuple(components), node)
+        for member in members:
+            if typing.get_origin(member) is tuple and self.holds_records(inner := typing.get_args(member)[0]):
+                return self.items(inner, node, name)
+            if typing.get_origin(member) is dict and self.holds_records(inner := typing.get_args(member)[1]):
+                return self.mapping(inner, node, name)
+        if records := [c for c in classes if issubclass(c, Record)]:
+            if node.mapping is None and len(members) > len(records):
+                return self.plain(node)
+            return self.record(records[0], node)
+        return self.plain(node)
+
+    def holds_records(self, annotation: Any) -> bool:
+        members = [words.unwrap(member)[0] for member in words.alternatives(annotation)]
+        return any(
+            issubclass(member, Record) if isinstance(member, type) else typing.get_origin(member) in (tuple, dict) and self.holds_records(typing.get_args(member)[-2 if typing.get_origin(member) is tuple else 1])
+            for member in members
+        )
+
+    def items(self, annotation: Any, node: Node, name: str) -> Any:
+        """A list; where a list is expected, one item may stand alone."""
+        nodes = node.sequence if node.sequence is not None else [node]
+        if words.unwrap(annotation)[0] is Placed:
+            nodes = self.blocks.spliced(nodes, self.problems)
+        values = [self.value(annotation, item, name) for item in nodes]
+        return FAILED if any(value is FAILED for value in values) else tuple(values)
+
+    def mapping(self, annotation: Any, node: Node, name: str) -> Any:
+        if node.mapping is None:
+            return self.add("wrong-type", f"`{name}` takes a mapping, found {node.kind()}", node.place, help=f"write `{name}:` and its keys below it, indented")
+        values = {key: self.value(annotation, item, key) for key, item in node.mapping.items()}
+        return FAILED if any(value is FAILED for value in values.values()) else values
+
+    def use(self, cls: type[Use], node: Node) -> Any:
+        """A component in its place: reserved words beside the component's key."""
+        reserved = cls.reserved()
+        if node.mapping is None:
+            part = self.component(self.part_families(cls), node)
+            return FAILED if part is FAILED else self.validated(cls, {"part": part}, {}, node)
+        own = {key: item for key, item in node.mapping.items() if key in reserved}
+        rest = {key: item for key, item in node.mapping.items() if key not in reserved}
+        given: dict[str, Any] = {}
+        if rest or cls.model_fields["part"].is_required():
+            given["part"] = self.component(self.part_families(cls), Node(rest, node.place, node.key), reserved)
+        return self.fields(cls, own, node, given)
+
+    def part_families(self, cls: type[Use]) -> tuple[type[Component], ...]:
+        return tuple(words.unwrap(member)[0] for member in words.alternatives(cls.model_fields["part"].annotation))
+
+    def component(self, wanted: tuple[type[Component], ...], node: Node, reserved: tuple[str, ...] = ()) -> Any:
+        """`name`, `{name: value}` or `{name: {parameter: …}}`."""
+        family_name = _singular(wanted[0])
+        if isinstance(node.value, str):
+            return self.named(wanted, node.value, node.place, None, node, reserved)
+        if node.mapping is None:
+            return self.add("wrong-type", f"expected {_article(family_name)}, found {node.kind()}", node.place, "a component is written `name`, `{name: value}` or `{name: {parameter: value}}`")
+        if len(node.mapping) != 1:
+            if not node.mapping:
+                return self.add("missing-component", f"no {family_name} is named here", node.at, "a component is written `name`, `{name: value}` or `{name: {parameter: value}}`", self.some_names(wanted))
+            keys = list(node.mapping)
+            unknown = [key for key in keys if not any(key in registry.names(f) for f in wanted)]
+            culprit = unknown[-1] if unknown and len(unknown) < len(keys) else keys[1]
+            return self.add(
+                "unknown-key" if culprit in unknown else "two-components",
+                f"{quote(culprit)} does not belong beside {quote(next(k for k in keys if k != culprit))}",
+                node.mapping[culprit].at,
+                f"a mapping holds one component{' and its reserved words ' + ', '.join(f'`{r}`' for r in reserved) if reserved else ''}",
+                did_you_mean(culprit, reserved, "parameters of a component are indented below its name"),
+            )
+        key, parameters = next(iter(node.mapping.items()))
+        return self.named(wanted, key, parameters.at, parameters, node, reserved)
+
+    def named(self, wanted: tuple[type[Component], ...], name: str, at: Place, parameters: Node | None, node: Node, reserved: tuple[str, ...]) -> Any:
+        if name == "norm" and any(issubclass(Normalization, f) or f is Normalization for f in wanted):
+            if self.normalization is not None:
+                return self.normalization
+            return self.add("norm-undefined", "`norm` has no meaning yet", at, "`normalization:` says which normalization `norm` is", "add for example `normalization: layer_norm`")
+        for family in wanted:
+            try:
+                cls = registry.find(family, name)
+            except KeyError:
+                continue
+            return self.parameters(cls, name, parameters, node)
+        known = [n for family in wanted for n in registry.names(family)] + (self.blocks.names() if Placed.model_fields["part"].annotation and len(wanted) > 1 else [])
+        kind = _singular(wanted[0])
+        if name in reserved:
+            return self.add("missing-component", f"{quote(name)} stands here without {_article(kind)}", at, "a reserved word says more about the component beside it")
+        shelf = wanted[0].__module__.rpartition(".")[2]
+        return self.add(
+            "unknown-component", f"no {kind} is named {quote(name)}", at, f"there are {len(known)} to choose from",
+            did_you_mean(name, known, f"`gradtrain list {shelf}` shows them all"),
+        )  # fmt: skip
+
+    def parameters(self, cls: type[Component], name: str, node: Node | None, whole: Node) -> Any:
+        """A component's record from what stands under its name."""
+        if node is None or (node.value is None and not node.quoted):
+            return self.fields(cls, {}, node or whole)
+        if node.mapping is not None:
+            return self.fields(cls, node.mapping, node)
+        main = cls.main_parameter()
+        if main is None:
+            return self.add("unexpected-value", f"`{name}` takes no parameters", node.place, help=f"write `{name}` alone")
+        return self.fields(cls, {main: Node(node.value, node.place, node.key, node.raw, node.quoted)}, node)
+
+    def record(self, cls: type[Record], node: Node) -> Any:
+        if node.value is None and not node.quoted:
+            return self.fields(cls, {}, node)
+        if node.mapping is None:
+            keys = ", ".join(f"`{key}`" for key in list(cls.model_fields)[:4])
+            return self.add("wrong-type", f"expected a mapping with keys like {keys}, found {node.kind()}", node.place)
+        return self.fields(cls, node.mapping, node)
+
+    def fields(self, cls: type[Record], nodes: Mapping[str, Node], whole: Node, given: dict[str, Any] | None = None) -> Any:
+        """Every field composed, unknown keys refused, the record validated."""
+        values = dict(given or {})
+        allowed = [name for name in cls.model_fields if name != "part"]
+        for key, node in nodes.items():
+            if key not in allowed:
+                self.unknown(cls, key, node, allowed)
+                values.setdefault("?", FAILED)
+                continue
+            values[key] = self.value(_annotation(cls, key), node, key)
+        if "norm" in allowed and "norm" not in nodes and self.normalization is not None:
+            values["norm"] = self.normalization
+        return self.validated(cls, values, nodes, whole)
+
+    def unknown(self, cls: type[Record], key: str, node: Node, allowed: list[str]) -> None:
+        named = f"`{cls.name()}` has no parameter {quote(key)}" if issubclass(cls, Component) else f"unknown key {quote(key)}"
+        takes = ", ".join(f"`{name}`" for name in allowed)
+        self.add(
+            "unknown-key", named, node.at,
+            f"it takes {takes}" if allowed and len(allowed) <= 8 else "it takes no parameters" if not allowed else "every key is checked, so that a typo is not silently ignored",
+            did_you_mean(key, allowed, _belongs(key, cls)),
+        )  # fmt: skip
+
+    def validated(self, cls: type[Record], values: dict[str, Any], nodes: Mapping[str, Node], whole: Node) -> Any:
+        broken = {key for key, value in values.items() if value is FAILED}
+        sound = {key: value for key, value in values.items() if key not in broken}
+        try:
+            record = cls.model_validate(sound)
+        except ValidationError as error:
+            seen: set[str] = set()
+            for item in error.errors(include_url=False):
+                key = str(item["loc"][0]) if item["loc"] else ""
+                if key in broken or key in seen:
+                    continue
+                seen.add(key)
+                self.problems.append(self.translated(cls, key, item, nodes, whole))
+            return FAILED
+        if broken:
+            return FAILED
+        self.places[id(record)] = whole
+        self.kept.append(record)
+        return record
+
+    kept: list[Record] = field(default_factory=list)
+    """Keeps composed records alive, so that an id in `places` stays theirs."""
+
+    def translated(self, cls: type[Record], key: str, error: Any, nodes: Mapping[str, Node], whole: Node) -> Problem:
+        """pydantic's finding in our words."""
+        code = words.ERROR_TYPES.get(error["type"], "bad-value")
+        owner = f"`{cls.name()}`" if issubclass(cls, Component) else "this section" if not whole.key else quote(_key_text(whole))
+        if error["type"] == "missing":
+            return Problem("missing-key", f"{owner} needs {quote(key)}", whole.at, _doc(cls, key), f"add `{key}: …`")
+        if error["type"] == "value_error":
+            place = nodes[key].place if key in nodes else whole.at
+            return Problem("bad-value", str(error["ctx"]["error"]), place)
+        node = nodes.get(key)
+        place = node.place if node else whole.at
+        annotation = _annotation(cls, key)
+        found = node.kind() if node and (node.mapping is not None or node.sequence is not None) else quote(node.raw if node else error.get("input"))
+        if node is not None and node.quoted and code == "wrong-type":
+            found = f'the text "{node.raw}"'
+        what = f"`{key}` takes {words.takes(annotation)}, found {found}"
+        help = words.mend(node.raw, annotation) if node is not None and node.raw else ""
+        if code == "not-a-choice" and not help and node is not None and node.raw:
+            help = words.mend(node.raw, annotation)
+        return Problem(code, what, place, _doc(cls, key), help)
+
+    def plain(self, node: Node) -> Any:
+        """Data as tuples, dictionaries and scalars; `$data.…` replaced by its fact."""
+        if node.mapping is not None:
+            values = {key: self.plain(item) for key, item in node.mapping.items()}
+            return FAILED if FAILED in values.values() else values
+        if node.sequence is not None:
+            items = [self.plain(item) for item in node.sequence]
+            return FAILED if any(item is FAILED for item in items) else tuple(items)
+        if isinstance(node.value, str) and node.value.startswith("$") and not node.quoted:
+            return self.fact(node)
+        return node.value
+
+    def fact(self, node: Node) -> Any:
+        name = node.value.removeprefix("$data.")
+        if name == node.value:
+            return self.add("unknown-argument", f"{quote(node.value)} is not an argument of an enclosing block", node.place, "`$name` reads an argument of a block, `$data.name` a fact of the data")
+        if name not in FACT_NAMES:
+            return self.add("unknown-fact", f"the data publishes no fact {quote(name)}", node.place, f"facts are {', '.join(f'`$data.{n}`' for n in FACT_NAMES)}", did_you_mean(name, FACT_NAMES))
+        if self.facts is None:
+            return (1,) if name in ("shape", "range") else 1
+        if self.facts.get(name) is None:
+            known = ", ".join(f"`$data.{n}` = {v}" for n, v in self.facts.items() if v is not None)
+            return self.add("unknown-fact", f"this data has no {quote(name)}", node.place, f"it publishes {known}", "write the number itself")
+        return self.facts[name]
+
+
+FACT_NAMES = ("classes", "shape", "features", "vocab", "length", "channels", "count", "range", "outputs")
+
+
+def _annotation(cls: type[Record], key: str) -> Any:
+    """A field's annotation with its constraints."""
+    info = cls.model_fields[key]
+    annotation: Any = info.annotation
+    for item in info.metadata:
+        annotation = typing.Annotated[annotation, item]
+    return annotation
+
+
+def _doc(cls: type[Record], key: str) -> str:
+    text = (cls.model_fields[key].description or "") if key in cls.model_fields else ""
+    first = " ".join(text.split()).partition(". ")[0].rstrip(".")
+    return first[:1].lower() + first[1:] if first[1:2].islower() else first
+
+
+def _key_text(node: Node) -> str:
+    place = node.key
+    return place.text[place.column - 1 : place.column - 1 + place.length].strip("\"'") if place else ""
+
+
+def _singular(family: type[Component]) -> str:
+    return family.__name__.lower()
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+
+
+def _belongs(key: str, cls: type[Record]) -> str:
+    """Where a key that is wrong here would be right, when there is exactly one such section."""
+    from gradtrain.config.sections import Run
+
+    homes = []
+    for name, info in Run.model_fields.items():
+        for member in words.alternatives(info.annotation):
+            bare = words.unwrap(member)[0]
+            if isinstance(bare, type) and issubclass(bare, Record) and bare is not cls and key in bare.model_fields and not issubclass(bare, Component):
+                homes.append(name)
+    if key in Run.model_fields and cls is not Run:
+        return f"`{key}` belongs at the top level"
+    return f"`{key}` belongs under `{homes[0]}:`" if len(homes) == 1 else ""

@@ -1,0 +1,292 @@
+"""The marked tree: YAML 1.2 core as data, every node with its place in the file.
+
+PyYAML's libyaml parser gives the events; the composing, the scalars and the limits are ours, because PyYAML's own
+loader reads `1e-3` as a string, `on` as True, `12:30` as 750, `010` as 8 and keeps the last of two equal keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gradtrain.config.scalars import LARGEST_INT, plain_scalar
+from gradtrain.problems import Place, Problem, quote, several
+
+MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_STRING = 1 << 20, 32, 20_000, 1 << 16
+
+
+@dataclass(slots=True)
+class Node:
+    """A scalar (str, int, float, bool or None), a list of nodes, or a mapping of nodes."""
+
+    value: Any
+    place: Place
+    key: Place | None = None
+    """Where the key of this node stands, for a value in a mapping."""
+    raw: str = ""
+    """A scalar as it was written."""
+    quoted: bool = False
+
+    @property
+    def mapping(self) -> dict[str, Node] | None:
+        return self.value if isinstance(self.value, dict) else None
+
+    @property
+    def sequence(self) -> list[Node] | None:
+        return self.value if isinstance(self.value, list) else None
+
+    @property
+    def at(self) -> Place:
+        """The key where there is one, the value otherwise."""
+        return self.key or self.place
+
+    def plain(self) -> Any:
+        """The value without places: dictionaries, lists and scalars."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def kind(self) -> str:
+        """What it is, in the reader's words."""
+        if isinstance(self.value, dict):
+            return "a mapping"
+        if isinstance(self.value, list):
+            return "a list"
+        return {str: "text", bool: "true or false", int: "an integer", float: "a number", type(None): "nothing"}[type(self.value)]
+
+
+@dataclass
+class Parsed:
+    root: Node
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def read_file(path: Path) -> Parsed:
+    """The tree of a config file. Raises `Problem` or a group of them (exit code 2)."""
+    name = str(path)
+    if not path.is_file():
+        if path.is_dir():
+            raise Problem("config-missing", f"{quote(name)} is a directory, not a config file", help=_yaml_files_in(path))
+        if path.exists():
+            raise Problem("config-missing", f"{quote(name)} is not a regular file", why="a config is read from a regular file only")
+        raise Problem("config-missing", f"no config file at {quote(name)}", help=_nearest_file(path))
+    try:
+        data = path.open("rb").read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Problem("config-missing", f"cannot read {quote(name)}: {error.strerror}", help="check its rights") from None
+    return parse(_decode(data, name), name)
+
+
+def parse(text: str, name: str) -> Parsed:
+    """The tree of a YAML text; `name` is how places call it. Raises `Problem` or a group of them (exit code 2)."""
+    return _Parser(text, name).parsed()
+
+
+def _decode(data: bytes, name: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise Problem("config-limit", "the file is larger than 1 MiB", Place(name), "a config is read whole and kept small")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise Problem("config-encoding", "the file is UTF-16", Place(name), "a config is UTF-8 text", "save it as UTF-8")
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        binary = b"\0" in data[:4096] or data[:4] == b"\x89PNG"
+        raise Problem(
+            "config-encoding",
+            f"byte 0x{data[error.start]:02x} at offset {error.start} is not UTF-8" + (": this is not a text file" if binary else ""),
+            Place(name, line, column),
+            "a config is UTF-8 text",
+            "save it as UTF-8",
+        ) from None
+
+
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class _Parser:
+    def __init__(self, text: str, name: str) -> None:
+        self.name = name
+        self.text = text.replace("\r\n", "\n")
+        self.lines = self.text.split("\n")
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def parsed(self) -> Parsed:
+        self.refuse_characters()
+        try:
+            root = self.compose()
+        except yaml.YAMLError as error:
+            self.problems.append(self.syntax(error))
+            raise several(self.problems, self.name) from None
+        if root is None or (root.value is None and not root.raw):
+            raise Problem("config-empty", "the file holds no configuration", Place(self.name), help="`gradtrain init` writes one to start from")
+        if root.mapping is None:
+            self.add("config-not-a-mapping", f"the file holds {root.kind()}", root.place, "a config is a mapping of sections", "begin with `name:`, `data:`, `model:`")
+        if self.problems:
+            raise several(self.problems, self.name)
+        return Parsed(root, self.warnings)
+
+    def place(self, line: int, column: int, length: int = 1) -> Place:
+        text = self.lines[line] if line < len(self.lines) else ""
+        return Place(self.name, line + 1, column + 1, max(1, min(length, len(text) - column)), text)
+
+    def add(self, code: str, what: str, at: Place, why: str = "", help: str = "") -> None:
+        self.problems.append(Problem(code, what, at, why, help))
+
+    def refuse_characters(self) -> None:
+        for number, line in enumerate(self.lines):
+            if found := _FORBIDDEN.search(line):
+                escaped = found[0].encode("unicode_escape").decode()
+                self.add("config-encoding", f"control character {quote(escaped)} in the text", self.place(number, found.start()),
+                         "a config is plain text: control and direction marks can hide what it says", "remove it")  # fmt: skip
+        if self.problems:
+            raise several(self.problems, self.name)
+
+    def syntax(self, error: yaml.YAMLError) -> Problem:
+        mark = getattr(error, "problem_mark", None)
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        context = getattr(error, "context_mark", None)
+        line = min(line, len(self.lines) - 1)
+        said = str(getattr(error, "problem", None) or error).splitlines()[0]
+        written = self.lines[line]
+        help = ""
+        if re.search(r"^(<{7}|={7}|>{7})( |$)", self.text, re.M):
+            help = "these are the marks of an unfinished merge: resolve it first"
+        elif "\t" in written[: len(written) - len(written.lstrip())] or "tab" in said or "\\t" in said:
+            help = "YAML is indented with spaces, not tabs"
+        elif any("\u00a0" in text for text in self.lines[max(0, line - 1) : line + 1]):
+            help = "there is a no-break space here: write an ordinary space"
+        elif any(re.match(r"\[[\w.]+\]\s*$|\w+\s*=\s", text) for text in self.lines[: line + 1]):
+            help = "this looks like TOML: a config is YAML, `key: value`"
+        elif re.search(r"^(import|from|def|class)\s", self.text, re.M):
+            help = "this looks like Python: a config is YAML and never a program"
+        elif re.match(r"\s*[\w-]+:\s*\S.*: ", written):
+            help = "quote a text that contains `: `"
+        elif written.strip()[:1] in ("@", "%", "`"):
+            help = "quote a text that begins with `@`, `%` or a backtick"
+        if context is not None and context.line < line and "quoted" in str(getattr(error, "context", "")):
+            line, column = context.line, context.column
+            said = "the quote that opens here is never closed"
+        return Problem("yaml-syntax", f"not YAML: {said}", self.place(line, column), "a config is one YAML document", help or "check indentation, quotes and brackets")
+
+    def compose(self) -> Node | None:
+        """Events to nodes with an explicit stack, so that depth costs no recursion."""
+        root: Node | None = None
+        stack: list[tuple[Node, dict[str, Node] | None, list[Node]]] = []
+        keys: list[tuple[str, Place] | None] = []
+        documents = count = 0
+        for event in self.events():
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self.add("yaml-documents", "a second document begins", self.at(event), "a config is one document", "remove the `---` and what follows it")
+                    return root
+            elif isinstance(event, yaml.AliasEvent):
+                self.add("yaml-alias", f"alias `*{event.anchor}`", self.at(event), "a config has no aliases: what is written is what runs", "write the value out, or use `blocks:`")
+                node = Node(None, self.at(event))
+                root = self.attach(node, stack, keys) or root or node
+            elif isinstance(event, (yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+                count += 1
+                if count > MAX_NODES or len(stack) >= MAX_DEPTH:
+                    what = f"more than {MAX_NODES:,} values" if count > MAX_NODES else f"nested deeper than {MAX_DEPTH} levels"
+                    self.add("config-limit", what, self.at(event), "no sane config is that large")
+                    raise several(self.problems, self.name)
+                self.refuse_marks(event)
+                node = self.node(event)
+                root = root or node
+                if stack and isinstance(stack[-1][0].value, dict) and keys[-1] is None:
+                    keys[-1] = self.key(node)
+                    if not isinstance(event, yaml.ScalarEvent):
+                        stack.append((node, None, []))
+                        keys.append(None)
+                    continue
+                self.attach(node, stack, keys)
+                if not isinstance(event, yaml.ScalarEvent):
+                    stack.append((node, None, []))
+                    keys.append(None)
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                stack.pop()
+                keys.pop()
+        return root
+
+    def events(self) -> Iterator[Any]:
+        return yaml.parse(self.text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+    def at(self, event: Any) -> Place:
+        start, end = event.start_mark, event.end_mark
+        length = end.column - start.column if end.line == start.line else len(self.lines[start.line]) - start.column
+        return self.place(start.line, start.column, length)
+
+    def refuse_marks(self, event: Any) -> None:
+        if event.anchor:
+            self.add("yaml-alias", f"anchor `&{event.anchor}`", self.at(event), "a config has no anchors: what is written is what runs", "write the value out, or use `blocks:`")
+        if event.tag and not (isinstance(event, yaml.ScalarEvent) and event.tag == "!"):
+            self.add("yaml-tag", f"tag {quote(event.tag)}", self.at(event), "a config has no tags: nothing in it names code or types", "remove the tag")
+
+    def node(self, event: Any) -> Node:
+        if isinstance(event, yaml.MappingStartEvent):
+            return Node({}, self.at(event))
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Node([], self.at(event))
+        place, raw = self.at(event), event.value
+        if len(raw) > MAX_STRING:
+            self.add("config-limit", "a text longer than 64 KiB", place, "no sane config is that large")
+        if found := _FORBIDDEN.search(raw):
+            self.add("config-encoding", f"control character {quote(found[0].encode('unicode_escape').decode())} in a text", place,
+                     "control and direction marks can hide what a text says", "remove it")  # fmt: skip
+        plain = event.style is None or event.style == ""
+        value = plain_scalar(raw) if plain else raw
+        if isinstance(value, int) and abs(value) > LARGEST_INT:
+            self.add("config-limit", f"the integer {quote(raw, 30)} does not fit 64 bits", place)
+            value = 0
+        if plain and re.fullmatch(r"[-+]?0[0-7]+", raw):
+            self.warnings.append(Problem("leading-zero", f"{quote(raw)} is {value} here", place, "YAML 1.1 reads it as octal, YAML 1.2 as decimal", f"write {value}", severity="warning"))
+        return Node(value, place, raw=raw, quoted=not plain)
+
+    def key(self, node: Node) -> tuple[str, Place]:
+        if isinstance(node.value, (dict, list)):
+            self.add("yaml-key", f"a key that is {node.kind()}", node.place, "keys are text")
+            return "", node.place
+        if node.raw == "<<" and not node.quoted:
+            self.add("yaml-alias", "merge key `<<`", node.place, "a config has no merge keys", "use `extends:` or `blocks:`")
+        elif not isinstance(node.value, str):
+            self.add("yaml-key", f"the key {quote(node.raw)} is {node.kind()}", node.place, "keys are text", f'write "{node.raw}" in quotes if you mean the text')
+        return node.raw, node.place
+
+    def attach(self, node: Node, stack: list[tuple[Node, dict[str, Node] | None, list[Node]]], keys: list[tuple[str, Place] | None]) -> Node | None:
+        if not stack:
+            return node
+        parent = stack[-1][0]
+        if isinstance(parent.value, list):
+            parent.value.append(node)
+        elif isinstance(parent.value, dict) and keys[-1] is not None:
+            key, node.key = keys[-1]
+            keys[-1] = None
+            if key in parent.value:
+                first = parent.value[key].at
+                self.add("duplicate-key", f"the key {quote(key)} stands twice", node.key, f"it already stands in line {first.line}", "keep one of the two")
+            else:
+                parent.value[key] = node
+        return None
+
+
+def _nearest_file(path: Path) -> str:
+    from gradtrain.problems import did_you_mean
+
+    folder = path.parent
+    near = [str(folder / p.name) for p in folder.glob("*.y*ml")] if folder.is_dir() else []
+    return did_you_mean(str(path), near, "`gradtrain init` writes a config to start from")
+
+
+def _yaml_files_in(path: Path) -> str:
+    found = sorted(str(p) for p in path.glob("*.y*ml"))[:3]
+    return f"name one of its files: {', '.join(quote(f) for f in found)}" if found else "name a YAML file"

@@ -1,0 +1,123 @@
+"""The schema's own words: what a field takes, and what pydantic found wrong with it, as a reader would say it."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import annotated_types as at
+
+from gradtrain.problems import nearest, quote
+
+ERROR_TYPES = {
+    "missing": "missing-key",
+    "int_type": "wrong-type",
+    "int_from_float": "wrong-type",
+    "float_type": "wrong-type",
+    "string_type": "wrong-type",
+    "bool_type": "wrong-type",
+    "tuple_type": "wrong-type",
+    "dict_type": "wrong-type",
+    "none_required": "wrong-type",
+    "is_instance_of": "wrong-type",
+    "literal_error": "not-a-choice",
+    "greater_than": "out-of-range",
+    "greater_than_equal": "out-of-range",
+    "less_than": "out-of-range",
+    "less_than_equal": "out-of-range",
+    "finite_number": "out-of-range",
+    "too_short": "wrong-length",
+    "too_long": "wrong-length",
+    "string_too_short": "wrong-length",
+    "string_too_long": "wrong-length",
+    "string_pattern_mismatch": "bad-name",
+    "value_error": "bad-value",
+}
+"""Every pydantic error type that our schema can raise → our code (a test holds the two together)."""
+
+
+def unwrap(annotation: Any) -> tuple[Any, list[Any]]:
+    """An annotation without `Annotated`, and the metadata it carried."""
+    metadata: list[Any] = []
+    while typing.get_origin(annotation) is Annotated:
+        annotation, *more = typing.get_args(annotation)
+        metadata += more
+    return annotation, metadata
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union (without None), or the annotation alone."""
+    bare, _ = unwrap(annotation)
+    if typing.get_origin(bare) in (Union, types.UnionType):
+        return tuple(a for a in typing.get_args(bare) if a is not type(None))
+    return (annotation,)
+
+
+def takes(annotation: Any, metadata: list[Any] | None = None) -> str:
+    """What a field takes: "an integer of at least 1", "`a` or `b`", "a list of 2 numbers"."""
+    bare, own = unwrap(annotation)
+    bounds = _bounds([*own, *(metadata or [])])
+    members = alternatives(bare)
+    if members != (bare,):
+        return " or ".join(dict.fromkeys(takes(member, metadata) for member in members))
+    origin, args = typing.get_origin(bare), typing.get_args(bare)
+    if origin is Literal:
+        return _choices(args)
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return f"a list of {_plural(takes(args[0]))}{bounds}"
+        return f"a list of {len(args)}: {', '.join(takes(a) for a in args)}"
+    if origin is dict or bare is dict:
+        return "a mapping"
+    return {int: "an integer", float: "a number", str: "a text", bool: "`true` or `false`", Path: "a path"}.get(bare, "a value") + bounds
+
+
+def _choices(args: tuple[Any, ...]) -> str:
+    shown = [quote(a) for a in args]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+
+
+def _plural(words: str) -> str:
+    noun = re.sub(r"^an? ", "", words)
+    for one, many in (("integer", "integers"), ("number", "numbers"), ("text", "texts"), ("value", "values"), ("path", "paths")):
+        if noun.startswith(one):
+            return many + noun.removeprefix(one)
+    return words
+
+
+def _bounds(metadata: list[Any]) -> str:
+    words = []
+    flat = [inner for item in metadata for inner in (getattr(item, "metadata", None) or [item])]
+    for item in flat:
+        for attribute, text in (("gt", "greater than {}"), ("ge", "of at least {}"), ("lt", "below {}"), ("le", "of at most {}")):
+            if isinstance(item, (at.Gt, at.Ge, at.Lt, at.Le, at.Interval)) and (value := getattr(item, attribute, None)) is not None:
+                words.append(text.format(value))
+    return f" {' and '.join(words)}" if words else ""
+
+
+def mend(text: str, annotation: Any) -> str:
+    """What to write instead of a value of the wrong type; empty when nothing is plain."""
+    kinds = {unwrap(member)[0] for member in alternatives(annotation)}
+    literals = [c for member in alternatives(annotation) if typing.get_origin(unwrap(member)[0]) is Literal for c in typing.get_args(unwrap(member)[0])]
+    if bool in kinds and text.lower() in ("yes", "on", "y", "true", "no", "off", "n", "false"):
+        return f"write `{'true' if text.lower() in ('yes', 'on', 'y', 'true') else 'false'}`"
+    if kinds & {int, float}:
+        plain = text.strip("“”„‘’\"'")
+        if re.fullmatch(r"[-+]?\d[\d_]*(\.\d*)?([eE][-+]?\d+)?", plain) and "_" in plain:
+            return f"write `{plain.replace('_', '')}`"
+        if re.fullmatch(r"[-+]?\d+,\d+", plain):
+            return f"write `{plain.replace(',', '.')}`: a comma begins the next item"
+        if re.fullmatch(r"(\d+:)+\d\d", plain):
+            return "write the plain number: `12:30` is a text"
+        if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", plain):
+            value = float(plain)
+            if int in kinds and float not in kinds and value == int(value):
+                return f"write `{int(value)}`"
+            if plain != text or float in kinds:
+                return f"write `{plain}` without quotes"
+    if literals and (close := nearest(text, [c for c in literals if isinstance(c, str)])):
+        return f"did you mean `{close}`?"
+    return ""

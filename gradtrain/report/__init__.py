@@ -1,0 +1,1 @@
+"""Pictures: what a run looks like in a terminal."""

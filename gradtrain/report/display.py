@@ -1,0 +1,248 @@
+"""What a run shows while it trains: a live line on a terminal, plain lines elsewhere, events for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from gradtrain.problems import Problem, render, safe
+from gradtrain.report.tables import results_table
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to happen."""
+
+    name: str
+    folder: str
+    start: int
+    steps: int
+    per_epoch: int
+    samples: int
+    """Samples in one full step."""
+    model: Any
+    """A table of the model, ready to print."""
+    facts: str
+    """One line about data, parameters, device."""
+    watched: str | None = None
+    """The evaluation value worth a place in the live line, as `val.accuracy`."""
+
+
+class Display(Protocol):
+    """Everything a run tells its user, in the order in which it happens."""
+
+    def begin(self, plan: Plan) -> None: ...
+
+    def step(self, number: int, loss: float, rate: float, norm: float | None) -> None:
+        """Called at the display's own interval (`wants`), with numbers."""
+
+    def wants(self, number: int) -> bool:
+        """Whether `step` should be called for this step: asked every step, so it must cost nothing."""
+
+    def evaluated(self, number: int, split: str, values: Mapping[str, Any]) -> None: ...
+
+    def saved(self, number: int, path: str, best: bool) -> None: ...
+
+    def warn(self, problem: Problem) -> None: ...
+
+    def end(self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number: int) -> None: ...
+
+
+def number(value: Any) -> str:
+    """Four significant digits, never wider than nine characters."""
+    if not isinstance(value, (int, float)):
+        return "…"
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.4g}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.2e}"
+
+
+def clock(seconds: float) -> str:
+    """`3s`, `2:05`, `1:02:05`."""
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class _Interval:
+    """Asks for numbers a few times a second: the clock is read every step, the tensors are not."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.due = seconds, 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now < self.due:
+            return False
+        self.due = now + self.seconds
+        return True
+
+
+class Live:
+    """A progress line that fits 80 columns, and a line of its own for every evaluation."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.interval = _Interval(0.1)
+        self.seen: dict[str, float] = {}
+
+    def begin(self, plan: Plan) -> None:
+        self.plan, self.started = plan, time.monotonic()
+        self.console.print(Text(f"{safe(plan.name)} → {safe(plan.folder)}", style="bold"))
+        self.console.print(plan.model)
+        self.console.print(Text(plan.facts, style="dim"))
+        wide = self.console.width >= 110
+        self.progress = Progress(
+            TextColumn("{task.fields[where]}"),
+            BarColumn(bar_width=None if wide else 10),
+            TextColumn("{task.fields[numbers]}"),
+            _Left(),
+            console=self.console, auto_refresh=False, expand=wide,
+        )  # fmt: skip
+        self.task = self.progress.add_task("", total=plan.steps, completed=plan.start, where="starting", numbers="")
+        self.progress.start()
+
+    def wants(self, number: int) -> bool:
+        return self.interval()
+
+    def step(self, number_: int, loss: float, rate: float, norm: float | None) -> None:
+        plan, wide = self.plan, self.console.width >= 110
+        epochs = -(-plan.steps // plan.per_epoch)
+        epoch = min(epochs, (number_ - 1) // plan.per_epoch + 1)
+        speed = (number_ - plan.start) * plan.samples / max(1e-9, time.monotonic() - self.started)
+        where = f"epoch {epoch}/{epochs} step {number_}/{plan.steps}" if wide else f"{epoch}/{epochs} {number_}"
+        watched = f" {safe(self.plan.watched or '').removeprefix('val.')[:8]} {number(self.seen[self.plan.watched])}" if self.plan.watched in self.seen else ""
+        parts = [f"loss {number(loss)}{watched}", f"lr {number(rate)}"] + ([f"|g| {number(norm)}"] if norm is not None else []) + [f"{_thousands(speed)}/s"]
+        self.progress.update(self.task, completed=number_, where=where, numbers=("  " if wide else " ").join(parts))
+        self.progress.refresh()
+
+    def evaluated(self, number_: int, split: str, values: Mapping[str, Any]) -> None:
+        self.seen |= {f"{split}.{name}": value for name, value in values.items() if isinstance(value, float)}
+        self.progress.console.print(Text(f"  step {number_:>6}  {split:<5} {_values(values)}", style="cyan"), overflow="ellipsis", no_wrap=True)
+
+    def saved(self, number_: int, path: str, best: bool) -> None:
+        pass
+
+    def warn(self, problem: Problem) -> None:
+        self.console.print(Text.from_ansi(render(problem, colour=True)), soft_wrap=True)
+
+    def end(self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int) -> None:
+        self.progress.refresh()
+        self.progress.stop()
+        if results:
+            self.console.print(results_table(results))
+        self.console.print(Text(f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}", style="bold" if state == "finished" else "bold yellow"))
+
+
+class _Left(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        left = task.time_remaining
+        return Text("" if left is None else f"{clock(left)} left", style="dim")
+
+
+class Lines:
+    """Plain lines for logs and pipes: one every few seconds, one for every evaluation; no escape codes."""
+
+    def __init__(self, stream: Any = None, seconds: float = 5.0) -> None:
+        self.stream = stream or sys.stderr
+        self.interval = _Interval(seconds)
+        self.console = Console(file=self.stream, width=100, no_color=True, force_terminal=False, legacy_windows=False)
+
+    def begin(self, plan: Plan) -> None:
+        self.plan, self.started = plan, time.monotonic()
+        self.say(f"{safe(plan.name)} -> {safe(plan.folder)}")
+        self.console.print(plan.model)
+        self.say(plan.facts)
+        self.interval()
+
+    def wants(self, number: int) -> bool:
+        return self.interval() or number == self.plan.steps
+
+    def step(self, number_: int, loss: float, rate: float, norm: float | None) -> None:
+        speed = (number_ - self.plan.start) * self.plan.samples / max(1e-9, time.monotonic() - self.started)
+        grad = f" grad_norm {number(norm)}" if norm is not None else ""
+        self.say(f"step {number_}/{self.plan.steps} epoch {(number_ - 1) // self.plan.per_epoch + 1} loss {number(loss)} lr {number(rate)}{grad} samples/s {speed:.0f}")
+
+    def evaluated(self, number_: int, split: str, values: Mapping[str, Any]) -> None:
+        self.say(f"step {number_} {split} {_values(values)}")
+
+    def saved(self, number_: int, path: str, best: bool) -> None:
+        pass
+
+    def warn(self, problem: Problem) -> None:
+        self.say(render(problem))
+
+    def end(self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int) -> None:
+        for split, values in results.items():
+            self.say(f"{split} {_values(values)}")
+        self.say(f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}")
+
+    def say(self, text: str) -> None:
+        """A reader that has left must not stop a run: what cannot be written is dropped."""
+        try:
+            print(text, file=self.stream, flush=True)
+        except OSError:
+            self.stream = self.console.file = _Nowhere()
+
+
+class _Nowhere:
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+class Events(Lines):
+    """`--json`: one JSON object a line on stdout, for machines."""
+
+    def __init__(self, stream: Any = None) -> None:
+        super().__init__(stream or sys.stdout, seconds=1.0)
+
+    def emit(self, event: str, **fields: Any) -> None:
+        self.say(json.dumps({"event": event, **fields}, default=str))
+
+    def begin(self, plan: Plan) -> None:
+        self.plan = plan
+        self.emit("begin", name=plan.name, run=plan.folder, start=plan.start, steps=plan.steps, steps_per_epoch=plan.per_epoch)
+
+    def step(self, number_: int, loss: float, rate: float, norm: float | None) -> None:
+        self.emit("step", step=number_, loss=loss, lr=rate, grad_norm=norm)
+
+    def evaluated(self, number_: int, split: str, values: Mapping[str, Any]) -> None:
+        self.emit("evaluation", step=number_, split=split, metrics=dict(values))
+
+    def saved(self, number_: int, path: str, best: bool) -> None:
+        self.emit("checkpoint", step=number_, path=path, best=best)
+
+    def warn(self, problem: Problem) -> None:
+        self.emit("warning", **problem.as_json())
+
+    def end(self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int) -> None:
+        self.emit("end", state=state, reason=reason, step=number_, seconds=round(seconds, 3), results={k: dict(v) for k, v in results.items()})
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return "  ".join(f"{name} {number(value)}" for name, value in values.items() if isinstance(value, (int, float)))
+
+
+def _thousands(value: float) -> str:
+    return f"{value / 1e6:.1f}M" if value >= 1e6 else f"{value / 1e3:.0f}k" if value >= 1e4 else f"{value:.0f}"
+
+
+def display(as_json: bool) -> Display:
+    """The display for this process's streams. Progress goes to stderr, so that stdout stays the command's answer."""
+    if as_json:
+        return Events()
+    console = Console(stderr=True)
+    return Live(console) if console.is_terminal and not console.is_dumb_terminal else Lines()

@@ -1,0 +1,108 @@
+"""Batches: a split in memory, gathered by index; the order is a pure function of (seed, epoch, position)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradtrain.components.augmentations import Augmentation
+
+Fields = Mapping[str, Tensor]
+
+IN_ONE_PIECE = 64 << 20
+"""Up to this many bytes a shuffled epoch is laid out once and cut into views: cheaper per step than gathering."""
+
+
+def generator(*words: object) -> torch.Generator:
+    """A generator that is a pure function of the words (a seed and what it is for)."""
+    digest = hashlib.sha256("/".join(map(str, words)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+class Batch(dict[str, Tensor]):
+    """The fields of one step's samples, `[count, ...]` each."""
+
+    def shares(self, parts: int, count: Callable[[Fields], Tensor | float]) -> Sequence[tuple[Fields, Tensor | float, bool]]:
+        """(micro-batch, its share of the whole, whether it is the last): shares follow the number of real targets."""
+        if parts == 1:
+            return ((self, 1.0, True),)
+        size = len(next(iter(self.values())))
+        parts = min(parts, size)
+        cut = {name: tensor.tensor_split(parts) for name, tensor in self.items()}
+        micros = [{name: pieces[i] for name, pieces in cut.items()} for i in range(parts)]
+        whole = count(self)
+        return [(micro, count(micro) / whole, i == parts - 1) for i, micro in enumerate(micros)]
+
+
+@dataclass
+class Batches:
+    """The batches of one split.
+
+    `fields` hold the samples as they are stored; `prepare` turns a gathered batch into what the network reads (None
+    when the fields are already that). `size` samples make one step.
+    """
+
+    fields: Fields
+    size: int
+    seed: int
+    shuffle: bool = True
+    drop_last: bool = False
+    prepare: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
+    augment: Sequence[Augmentation] = ()
+
+    @property
+    def count(self) -> int:
+        return len(next(iter(self.fields.values())))
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in one epoch; at least one."""
+        return max(1, self.count // self.size if self.drop_last else -(-self.count // self.size))
+
+    def order(self, epoch: int) -> Tensor:
+        """The samples of an epoch in their order: indices into the split."""
+        if not self.shuffle:
+            return torch.arange(self.count)
+        return torch.randperm(self.count, generator=generator(self.seed, "order", epoch))
+
+    def indices(self, step: int) -> Tensor:
+        """The samples of the step that follows `step` finished ones."""
+        epoch, position = divmod(step, self.per_epoch)
+        return self.order(epoch)[position * self.size : (position + 1) * self.size]
+
+    def starting_at(self, step: int) -> Iterator[Batch]:
+        """Endless batches, from the one that follows `step` finished steps."""
+        epoch, first = divmod(step, self.per_epoch)
+        whole = sum(tensor.nbytes for tensor in self.fields.values()) <= IN_ONE_PIECE
+        while True:
+            order = self.order(epoch)
+            device = next(iter(self.fields.values())).device
+            if whole:
+                pieces = {name: tensor[order.to(device)].split(self.size) if self.shuffle else tensor.split(self.size) for name, tensor in self.fields.items()}
+            else:
+                chunks = order.to(device).split(self.size)
+            for position in range(first, self.per_epoch):
+                if whole:
+                    batch = {name: piece[position] for name, piece in pieces.items()}
+                else:
+                    batch = {name: tensor.index_select(0, chunks[position]) for name, tensor in self.fields.items()}
+                if self.prepare is not None:
+                    batch = self.prepare(batch)
+                if self.augment:
+                    draw = generator(self.seed, "augment", epoch, position)
+                    for augmentation in self.augment:
+                        batch["x"] = augmentation.forward(batch["x"], draw)
+                yield Batch(batch)
+            epoch, first = epoch + 1, 0
+
+    def once(self, limit: int | None = None) -> Iterator[Batch]:
+        """One pass in the stored order, without augmentation: for evaluation."""
+        for number, start in enumerate(range(0, self.count, self.size)):
+            if limit is not None and number >= limit:
+                return
+            batch = {name: tensor[start : start + self.size] for name, tensor in self.fields.items()}
+            yield Batch(self.prepare(batch) if self.prepare is not None else batch)

@@ -1,0 +1,113 @@
+"""Number formats of the forward and backward pass: full precision is the null object, the others speak its verbs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradtrain.problems import Problem
+
+
+class Precision:
+    """Full precision: float32 or float64, whatever the weights are."""
+
+    name = "full"
+    _nothing: AbstractContextManager[Any] = nullcontext()
+
+    def forward(self) -> AbstractContextManager[Any]:
+        """The context of a forward pass."""
+        return self._nothing
+
+    def backward(self, total: Tensor, share: Tensor | float) -> None:
+        """The chain rule, seeded with the micro-batch's share of the whole batch."""
+        if isinstance(share, float) and share == 1.0:
+            total.backward()  # type: ignore[no-untyped-call]
+        else:
+            total.backward(torch.as_tensor(share, dtype=total.dtype, device=total.device))  # type: ignore[no-untyped-call]
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Bring the gradients to their true size, before they are clipped."""
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """The optimizer's step."""
+        optimizer.step()
+
+    def state(self) -> dict[str, float]:
+        """What a checkpoint must keep."""
+        return {}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Take back what `state` gave."""
+
+
+class Bfloat16(Precision):
+    """bfloat16 where torch's autocast allows it; weights and gradients stay float32."""
+
+    name = "bfloat16"
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device.type
+
+    def forward(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device, dtype=torch.bfloat16)
+
+
+class Float16(Precision):
+    """float16 where torch's autocast allows it; the loss is scaled up so that small gradients do not vanish."""
+
+    name = "float16"
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device.type
+        self.scaler = torch.amp.GradScaler(self.device)
+
+    def forward(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device, dtype=torch.float16)
+
+    def backward(self, total: Tensor, share: Tensor | float) -> None:
+        self.scaler.scale(total * share).backward()
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        self.scaler.unscale_(optimizer)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
+    def state(self) -> dict[str, float]:
+        return {key: float(value) for key, value in self.scaler.state_dict().items()}
+
+    def restore(self, state: dict[str, float]) -> None:
+        kept = {key: int(value) if key in ("growth_interval", "_growth_tracker") else value for key, value in state.items()}
+        self.scaler.load_state_dict(kept)
+
+
+def precision(name: str, device: torch.device) -> Precision:
+    """The object for a config's `precision:`. Raises `Problem` where the device cannot do it."""
+    if name == "float64" and device.type == "mps":
+        raise Problem("precision-unsupported", "float64 does not exist on mps", help="write `device: cpu` or `precision: float32`")
+    if name == "float16" and device.type == "cpu":
+        raise Problem("precision-unsupported", "float16 training does not work on the cpu", why="the processor has no fast float16 and its gradients underflow", help="write `precision: float32`")
+    if name == "bfloat16" or (name == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
+        return Bfloat16(device)
+    return Float16(device) if name == "float16" else Precision()
+
+
+def warning(name: str, device: torch.device) -> Problem | None:
+    """What a user should know about a precision on this device."""
+    if name != "bfloat16" or device.type != "cpu" or _fast_bfloat16():
+        return None
+    why = "it has neither AVX512-BF16 nor AMX: bfloat16 convolutions were measured 25 to 150 times slower than float32"
+    return Problem("slow-precision", "bfloat16 is slow on this processor", why=why, help="write `precision: float32`", severity="warning")
+
+
+def _fast_bfloat16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,30 @@
+"""The learning rate of a run: a schedule bound to its unit of time and the run's length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradtrain.components.schedules import Schedule
+
+
+class LearningRate:
+    """`at(step)` is a pure function of the step, and of what the schedule observed if it watches a metric."""
+
+    def __init__(self, schedule: Schedule | None, by: str, lr: float, steps: int, per_epoch: int) -> None:
+        self.schedule, self.lr = schedule, lr
+        self.unit = per_epoch if by == "epoch" else 1
+        self.total = -(-steps // self.unit)
+        self.memory: dict[str, Any] = schedule.start() if schedule is not None else {}
+
+    def at(self, step: int) -> float:
+        """The learning rate of the update that follows `step` finished ones."""
+        if self.schedule is None:
+            return self.lr
+        if self.unit == 1:
+            return self.schedule.at(step, self.total, self.lr, self.memory)
+        return self.schedule.at(step // self.unit, self.total, self.lr, self.memory)
+
+    def observe(self, value: float) -> None:
+        """Tell a schedule that watches a metric what an evaluation measured."""
+        if self.schedule is not None:
+            self.memory = self.schedule.observe(value, self.memory)
