@@ -58,3 +58,8 @@ class _Sums:
         if self.total is None:
             return float("nan")
         return self.metric.of_sums(self.total)
+
+
+def decided(prediction: Tensor, kind: str) -> Tensor:
+    """The answer that raw scores mean: class indices `[batch]`, or true and false `[batch, ...]`."""
+    return prediction.argmax(dim=1) if kind == "class" else prediction > 0

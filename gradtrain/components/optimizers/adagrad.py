@@ -32,7 +32,10 @@ class Adagrad(Optimizer):
     """λ: adds λ p to the gradient."""
 
     def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
-        return torch.optim.Adagrad(groups, lr=self.lr, lr_decay=self.lr_decay, eps=self.eps, weight_decay=self.weight_decay, **fastest(self, implementation))
+        return torch.optim.Adagrad(
+            groups, lr=self.lr, lr_decay=self.lr_decay, eps=self.eps,
+            weight_decay=self.weight_decay, **fastest(self, implementation, groups),
+        )  # fmt: skip
 
     def init(self, p: Tensor) -> State:
         return {"a": torch.zeros_like(p)}

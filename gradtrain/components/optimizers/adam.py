@@ -23,7 +23,11 @@ class Adam(Optimizer):
     """
 
     implementations: ClassVar[tuple[str, ...]] = ("single", "foreach", "fused")
-    cases = [{}, {"betas": (0.5, 0.9), "eps": 0.1, "weight_decay": 0.1}, {"amsgrad": True, "betas": (0.9, 0.5)}]
+    cases = [
+        {},
+        {"betas": (0.5, 0.9), "eps": 0.1, "weight_decay": 0.1},
+        {"amsgrad": True, "betas": (0.9, 0.5)},
+    ]
 
     lr: PositiveFloat = 1e-3
     """The learning rate, in units of weight: about the size of one step."""
@@ -38,8 +42,9 @@ class Adam(Optimizer):
 
     def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
         return torch.optim.Adam(
-            groups, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, amsgrad=self.amsgrad, **fastest(self, implementation)
-        )
+            groups, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay,
+            amsgrad=self.amsgrad, **fastest(self, implementation, groups),
+        )  # fmt: skip
 
     def init(self, p: Tensor) -> State:
         return {"m": torch.zeros_like(p), "v": torch.zeros_like(p), "top": torch.zeros_like(p)}

@@ -22,7 +22,11 @@ class Adamw(Optimizer):
     """
 
     implementations: ClassVar[tuple[str, ...]] = ("single", "foreach", "fused")
-    cases = [{}, {"betas": (0.5, 0.9), "eps": 0.1, "weight_decay": 0.5}, {"amsgrad": True, "weight_decay": 0.0}]
+    cases = [
+        {},
+        {"betas": (0.5, 0.9), "eps": 0.1, "weight_decay": 0.5},
+        {"amsgrad": True, "weight_decay": 0.0},
+    ]
 
     lr: PositiveFloat = 1e-3
     """The learning rate, in units of weight: about the size of one step."""
@@ -37,8 +41,9 @@ class Adamw(Optimizer):
 
     def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
-            groups, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, amsgrad=self.amsgrad, **fastest(self, implementation)
-        )
+            groups, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay,
+            amsgrad=self.amsgrad, **fastest(self, implementation, groups),
+        )  # fmt: skip
 
     def init(self, p: Tensor) -> State:
         return {"m": torch.zeros_like(p), "v": torch.zeros_like(p), "top": torch.zeros_like(p)}

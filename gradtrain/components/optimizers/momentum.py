@@ -21,7 +21,7 @@ class Momentum(Optimizer):
               first step; its learning rate is therefore smaller by about 1 - beta for the same pace.
     """
 
-    implementations: ClassVar[tuple[str, ...]] = ("ours",)
+    implementations: ClassVar[tuple[str, ...]] = ("single", "foreach")
     cases = [{}, {"beta": 0.5, "weight_decay": 0.1}]
 
     lr: PositiveFloat = 0.01
@@ -34,7 +34,7 @@ class Momentum(Optimizer):
     def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
         from gradtrain.rule import Rule
 
-        return Rule(groups, self, weight_decay=self.weight_decay)
+        return Rule(groups, self, implementation, weight_decay=self.weight_decay)
 
     def init(self, p: Tensor) -> State:
         return {"b": torch.zeros_like(p)}
@@ -42,3 +42,11 @@ class Momentum(Optimizer):
     def update(self, g: Tensor, p: Tensor, state: State, t: int, lr: float) -> tuple[Tensor, State]:
         b = self.beta * state["b"] + (1 - self.beta) * (g + self.weight_decay * p)
         return p - lr * b, {"b": b}
+
+    def advance(
+        self, g: list[Tensor], p: list[Tensor], state: dict[str, list[Tensor]], t: int, lr: float
+    ) -> None:
+        if self.weight_decay:
+            g = list(torch._foreach_add(g, p, alpha=self.weight_decay))
+        torch._foreach_lerp_(state["b"], g, 1 - self.beta)  # b + (1 - beta)(g - b), in one pass
+        torch._foreach_add_(p, state["b"], alpha=-lr)

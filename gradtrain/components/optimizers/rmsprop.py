@@ -18,7 +18,8 @@ class Rmsprop(Optimizer):
     value     g ← g + λ p;  v ← alpha v + (1 - alpha) g²;  centered: v' = v - a², else v' = v;
               q = g / (√v' + eps);  b ← μ b + q;  p ← p - lr b  (μ = 0: p ← p - lr q)
     paper     Tieleman & Hinton (2012), COURSERA: Neural Networks for Machine Learning, lecture 6.5
-    note      eps stands outside the root, as in PyTorch (TensorFlow puts it inside).
+    note      eps stands outside the root, as in PyTorch (TensorFlow puts it inside). With centered, a gradient that
+              never varies has v' = 0, and rounding can bring it below, where the root is not a number.
     """
 
     cases = [{}, {"eps": 0.1, "weight_decay": 0.1}, {"momentum": 0.9, "centered": True}]
@@ -38,8 +39,8 @@ class Rmsprop(Optimizer):
 
     def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
         return torch.optim.RMSprop(
-            groups, lr=self.lr, alpha=self.alpha, eps=self.eps, momentum=self.momentum, centered=self.centered,
-            weight_decay=self.weight_decay, **fastest(self, implementation),
+            groups, lr=self.lr, alpha=self.alpha, eps=self.eps, momentum=self.momentum,
+            centered=self.centered, weight_decay=self.weight_decay, **fastest(self, implementation, groups),
         )  # fmt: skip
 
     def init(self, p: Tensor) -> State:

@@ -21,7 +21,12 @@ class Sgd(Optimizer):
     """
 
     implementations: ClassVar[tuple[str, ...]] = ("single", "foreach", "fused")
-    cases = [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {"weight_decay": 0.1}]
+    cases = [
+        {},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+        {"weight_decay": 0.1},
+    ]
 
     lr: PositiveFloat = 0.01
     """The learning rate, in units of weight per unit of gradient."""
@@ -37,8 +42,11 @@ class Sgd(Optimizer):
             raise ValueError("`nesterov` needs `momentum` above 0")
 
     def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
-        options = fastest(self, implementation)
-        return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay, **options)
+        options = fastest(self, implementation, groups)
+        return torch.optim.SGD(
+            groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov,
+            weight_decay=self.weight_decay, **options,
+        )  # fmt: skip
 
     def update(self, g: Tensor, p: Tensor, state: State, t: int, lr: float) -> tuple[Tensor, State]:
         g = g + self.weight_decay * p

@@ -35,7 +35,7 @@ class OneCycle(Schedule):
         low, top = self.max_lr / self.start_div, self.warmup * total - 1
         if t <= top:
             return _cosine(low, self.max_lr, t / top if top > 0 else 1.0)
-        share = (t - max(top, 0)) / max(total - 1 - max(top, 0), 1)
+        share = (t - top) / (total - 1 - top)
         return _cosine(self.max_lr, low / self.end_div, min(share, 1.0))
 
 

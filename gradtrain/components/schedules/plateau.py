@@ -15,8 +15,9 @@ class Plateau(Schedule):
 
     value     lr factor^k,  k the number of times that more than `patience` evaluations in a row brought no improvement
     paper     PyTorch documentation, ReduceLROnPlateau
-    note      Better means smaller by the share `threshold` of the best value (mode max: larger). The count starts anew
-              after every reduction.
+    note      Better means smaller by the share `threshold` of the best value's size (mode max: larger). The count starts
+              anew after every reduction. PyTorch takes the share of the signed value, so that a loss which stands still
+              below 0 counts as improving for ever, and skips reductions smaller than 1e-8.
     """
 
     watches: ClassVar[bool] = True
@@ -40,17 +41,18 @@ class Plateau(Schedule):
 
     def observe(self, value: float, memory: dict[str, Any]) -> dict[str, Any]:
         best = memory["best"]
-        if best is None or self._better(value, best):
+        if self._better(value, best):
             return {**memory, "best": value, "bad": 0}
         bad = memory["bad"] + 1
         if bad > self.patience:
             return {**memory, "bad": 0, "reductions": memory["reductions"] + 1}
         return {**memory, "bad": bad}
 
-    def _better(self, value: float, best: float) -> bool:
-        if math.isnan(value):
-            return False
-        return value < best * (1 - self.threshold) if self.mode == "min" else value > best * (1 + self.threshold)
+    def _better(self, value: float, best: float | None) -> bool:
+        if best is None or not math.isfinite(value):
+            return math.isfinite(value)
+        least = self.threshold * abs(best)
+        return value < best - least if self.mode == "min" else value > best + least
 
     def at(self, t: int, total: int, lr: float, memory: dict[str, Any]) -> float:
         return max(lr * self.factor ** memory["reductions"], min(self.min_lr, lr))

@@ -1,0 +1,51 @@
+"""Fashion-MNIST."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradtrain.components.datasets import Dataset, Examples, Facts
+from gradtrain.components.datasets._arrays import read_idx
+from gradtrain.components.datasets._files import resolve
+from gradtrain.lazy import torch
+from gradtrain.problems import Place, Problem, quote
+
+DEBIAN = "/usr/share/datasets/fashion-mnist"
+LABELS = ("t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+
+class FashionMnist(Dataset):
+    """70,000 pictures of clothes, 28x28 pixels in grey, ten classes, with an official test split of 10,000.
+
+    paper     Xiao, Rasul & Vollgraf (2017), arXiv:1708.07747
+    shape     x uint8 [1, 28, 28], y 0..9
+    note      Four IDX files, plain or gzipped; Debian's package dataset-fashion-mnist puts them in its default place.
+    """
+
+    cases = [{}, {"root": "data/fashion"}]
+
+    root: str = DEBIAN
+    """The folder of the four files, relative to where the command is started."""
+
+    def facts(self) -> Facts:
+        return Facts(count=70_000, shape=(1, 28, 28), classes=10, range=(0.0, 255.0))
+
+    def load(self, base: Path) -> Examples:
+        root = resolve(base, self.root)
+        paths = [_found(root, f"{part}-{kind}") for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+        x_train, y_train, x_test, y_test = (torch.from_numpy(read_idx(path)) for path in paths)
+        x, y = torch.cat([x_train, x_test]).unsqueeze(1), torch.cat([y_train, y_test]).long()
+        if x.shape[1:] != (1, 28, 28) or len(x) != len(y) or len(x_train) != len(y_train):
+            raise Problem("count-mismatch", f"the files hold images {list(x.shape)} and {len(y):,} labels", Place(str(root)), "Fashion-MNIST has 28x28 images and a label each")
+        splits = {"train": torch.arange(len(x_train)), "test": torch.arange(len(x_train), len(x))}
+        return Examples({"x": x, "y": y}, self.facts(), splits, LABELS, tuple(paths))
+
+
+def _found(root: Path, stem: str) -> Path:
+    for name in (f"{stem}.gz", stem):
+        if (root / name).is_file():
+            return root / name
+    raise Problem(
+        "data-missing", f"no {quote(stem)} or {quote(stem + '.gz')} in {quote(str(root))}", Place(str(root)),
+        "Fashion-MNIST is not part of gradtrain", "`apt-get install dataset-fashion-mnist`, or name the folder of its four files: `{fashion_mnist: {root: …}}`",
+    )  # fmt: skip

@@ -1,0 +1,31 @@
+"""IDX files, the format of MNIST."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradtrain.components.datasets import Dataset, Examples
+from gradtrain.components.datasets._arrays import read_idx
+from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._tensors import examples, inputs
+from gradtrain.lazy import torch
+
+
+class Idx(Dataset):
+    """Images and labels in two IDX files, plain or gzipped.
+
+    paper     LeCun, Cortes & Burges, The MNIST database of handwritten digits (the format's description)
+    shape     x uint8 [1, height, width], y class indices
+    """
+
+    cases = [{"images": "train-images-idx3-ubyte", "labels": "train-labels-idx1-ubyte"}]
+
+    images: str
+    """The file of images, relative to where the command is started."""
+    labels: str
+    """The file of labels."""
+
+    def load(self, base: Path) -> Examples:
+        paths = resolve(base, self.images), resolve(base, self.labels)
+        x, y = (read_idx(path) for path in paths)
+        return examples(inputs(x, "images", paths[0]), torch.from_numpy(y).long(), paths)
