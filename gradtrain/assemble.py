@@ -48,8 +48,11 @@ class Parts:
     precision: Precision
     parallel: Parallel
     device: torch.device
+    source: Facts
+    """Of the data as it is stored."""
     facts: Facts
     """Of the data as the network sees it."""
+    features: tuple[str, ...]
     kind: str
     labels: tuple[str, ...]
     files: tuple[Path, ...]
@@ -90,14 +93,14 @@ def stages(network: Network) -> Layers:
 
 def assemble(run: Run, examples: Examples, locate: Locate, device: torch.device) -> Parts:
     """Build every part on `device`, seeded. Raises `Problem`s: data, selectors that match nothing."""
-    numbers = {"float64": torch.float64}.get(run.precision, torch.float32)
+    numbers = dtype_of(run)
     arithmetic = precision(run.precision, device)
     kind = target_kind(run.data, examples.facts) or "value"
     done, splits, pipeline = _samples(run, examples, kind, numbers, device)
     facts = facts_after(examples.facts, run.data)
 
     torch.manual_seed(run.seed)
-    networks = {role: _network(network, facts, numbers, device) for role, network in run.networks.items()}
+    networks = {role: network_of(network, facts, numbers, device) for role, network in run.networks.items()}
     named = parameters(networks)
     _initialise(run, networks, named, locate)
 
@@ -122,7 +125,9 @@ def assemble(run: Run, examples: Examples, locate: Locate, device: torch.device)
         precision=arithmetic,
         parallel=Parallel(),
         device=device,
+        source=examples.facts,
         facts=facts,
+        features=examples.features,
         kind=kind,
         labels=examples.labels,
         files=examples.files,
@@ -131,6 +136,11 @@ def assemble(run: Run, examples: Examples, locate: Locate, device: torch.device)
         metrics=run.evaluation.metrics,
         parameters=named,
     )
+
+
+def dtype_of(run: Run) -> torch.dtype:
+    """The dtype of the weights: float64 where the config asks for it, else float32, also under mixed precision."""
+    return torch.float64 if run.precision == "float64" else torch.float32
 
 
 def _samples(run: Run, examples: Examples, kind: str, dtype: torch.dtype, device: torch.device) -> tuple[bool, dict[str, dict[str, Tensor]], Pipeline]:
@@ -156,7 +166,8 @@ def _batches(run: Run, name: str, fields: dict[str, Tensor], done: bool, pipelin
     return Batches(fields, size * run.training.accumulate, run.seed, run.data.shuffle, run.data.drop_last, prepare, run.data.augment)
 
 
-def _network(network: Network, facts: Facts, dtype: torch.dtype, device: torch.device) -> nn.Module:
+def network_of(network: Network, facts: Facts, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    """One network on its device, in training mode, its parameters as PyTorch starts them."""
     shape: Shape = facts.shape or ()
     if network.input is not None:
         shape = (network.input,) if isinstance(network.input, int) else network.input

@@ -1,11 +1,11 @@
 """The developers' three words: `python tests/dev.py test | fix | check`.
 
-What a word runs stands in pyproject.toml under [tool.words]: one command a line, run one after the other in this
-interpreter's environment. All of them run; the exit status is 1 when one fails. `readme` brings the README's generated
+What a word runs stands in pyproject.toml under [tool.words]. All of its commands run, one after the other
+in this interpreter's environment; the exit status is 1 when one fails. `readme` brings the README's generated
 blocks up to date, `readme --check` only compares.
 
-A generated block begins with `<!-- generated: COMMAND -->`, where COMMAND is a `gradtrain` command whose output it
-shows or the word `components` for the table of all components, and ends with `<!-- /generated -->`.
+A generated block begins with `<!-- generated: COMMAND -->` and ends with `<!-- /generated -->`. COMMAND is a
+`gradtrain` command whose output it shows, or the word `components` for the table of all components.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def words() -> dict[str, list[str]]:
 def arguments(command: str) -> list[str]:
     """The command as this interpreter runs it, file patterns expanded."""
     program, *rest = shlex.split(command)
-    found = [name for word in rest for name in (sorted(glob.glob(word, root_dir=ROOT)) if "*" in word else [word])]
+    found = [
+        name for word in rest for name in (sorted(glob.glob(word, root_dir=ROOT)) if "*" in word else [word])
+    ]
     return [sys.executable, *(["tests/dev.py", "readme"] if program == "readme" else ["-m", program]), *found]
 
 
@@ -47,11 +49,15 @@ def perform(word: str, further: list[str]) -> int:
         print(f"$ {line}", flush=True)
         began = time.monotonic()
         status = subprocess.run(arguments(line), cwd=ROOT, check=False).returncode
-        print(f"  {'ok' if not status else f'FAILED with exit status {status}'}, {time.monotonic() - began:.1f} s", flush=True)
+        verdict = f"FAILED with exit status {status}" if status else "ok"
+        print(f"  {verdict}, {time.monotonic() - began:.1f} s", flush=True)
         if status:
             failed.append(line)
     if failed:
-        print(f"\n{word}: {len(failed)} of {len(commands)} failed:\n" + "\n".join(f"  {line}" for line in failed))
+        print(
+            f"\n{word}: {len(failed)} of {len(commands)} failed:\n"
+            + "\n".join(f"  {line}" for line in failed)
+        )
     return 1 if failed else 0
 
 
@@ -61,8 +67,17 @@ def generated(source: str) -> str:
         return components()
     program, *rest = shlex.split(source)
     if program != "gradtrain":
-        raise SystemExit(f"README.md: a generated block runs `gradtrain ...` or is `components`, not `{source}`")
-    done = subprocess.run([sys.executable, "-m", "gradtrain", *rest], cwd=ROOT, env=os.environ | PLAIN, capture_output=True, text=True, check=False)
+        raise SystemExit(
+            f"README.md: a generated block runs `gradtrain ...` or is `components`, not `{source}`"
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "gradtrain", *rest],
+        cwd=ROOT,
+        env=os.environ | PLAIN,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise SystemExit(f"README.md: `{source}` ends with {done.returncode}:\n{done.stderr}")
     body = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
@@ -85,7 +100,13 @@ def readme(check: bool) -> int:
         README.write_text(new, "utf-8")
         print("README.md: generated blocks brought up to date")
         return 0
-    print("".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), "README.md", "README.md, generated")))
+    print(
+        "".join(
+            difflib.unified_diff(
+                old.splitlines(True), new.splitlines(True), "README.md", "README.md, generated"
+            )
+        )
+    )
     print("README.md is out of date: run `python tests/dev.py fix`")
     return 1
 

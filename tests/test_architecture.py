@@ -1,4 +1,4 @@
-"""The house rules that a reader would otherwise have to trust: who imports whom, names, sizes, forbidden calls."""
+"""The house rules, proved from the source: who imports whom, names, sizes, forbidden calls."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 import gradtrain
+from gradtrain.config.words import ERROR_TYPES
 from gradtrain.problems import EXPLANATIONS
 
 PACKAGE = Path(gradtrain.__file__).parent
@@ -26,6 +27,7 @@ ROOMS = {
     "registry": (1, "registry"),
     "stage": (1.1, "stage"),
     "modules": (1.2, "modules"),
+    "rule": (1.2, "rule"),
     "components": (2, "components"),
     "training": (3, "training"),
     "storage": (3, "storage"),
@@ -40,7 +42,7 @@ ROOMS = {
     "__init__": (8, "the public names"),
     "__main__": (8, "the entry point"),
 }
-"""Top-level module → its layer and the room's name. A module imports from its own room and from lower layers."""
+"""Top-level module → its layer and its room. A module imports from its own room and from lower layers."""
 
 KNOWS = {
     "layers": {"activations", "normalizations"},
@@ -53,10 +55,27 @@ KNOWS = {
 CONTRACT_ONLY = {("objectives", "datasets"), ("metrics", "datasets")}
 """Of these only the family's `__init__` (its contract) may be imported."""
 
-FORBIDDEN_WORDS = {"utils", "util", "helpers", "helper", "manager", "handler", "base", "core", "common", "misc"}
+FORBIDDEN_WORDS = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "manager",
+    "handler",
+    "base",
+    "core",
+    "common",
+    "misc",
+}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
-FORBIDDEN_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("yaml", "unsafe_load"), ("yaml", "full_load")}
+FORBIDDEN_ATTRIBUTES = {
+    ("torch", "load"),
+    ("torch", "save"),
+    ("yaml", "load"),
+    ("yaml", "unsafe_load"),
+    ("yaml", "full_load"),
+}
 
 
 class Import(NamedTuple):
@@ -113,7 +132,11 @@ def imports() -> tuple[Import, ...]:
                     origin = f"{above}.{origin}".rstrip(".")
                 inner = [f"{origin}.{alias.name}" for alias in node.names]
                 targets = [name if name in known else origin for name in inner]
-            found += [Import(path, node.lineno, module, target) for target in targets if target in known and target != module]  # type: ignore[attr-defined]
+            found += [
+                Import(path, node.lineno, module, target)
+                for target in targets
+                if target in known and target != module
+            ]  # type: ignore[attr-defined]
     return tuple(dict.fromkeys(found))
 
 
@@ -167,7 +190,10 @@ def test_there_is_no_import_cycle() -> None:
         for found in edges.get(module, []):
             passed = [step.module for step in trail]
             if found.target in passed or found.target == module:
-                circle = [*trail[passed.index(found.target) if found.target in passed else len(trail) :], found]
+                circle = [
+                    *trail[passed.index(found.target) if found.target in passed else len(trail) :],
+                    found,
+                ]
                 pytest.fail("a circle of imports:\n" + "\n".join(map(str, circle)))
             if found.target not in done:
                 walk(found.target, [*trail, found])
@@ -219,16 +245,25 @@ def test_imports_in_functions_are_seen_and_those_for_the_type_checker_are_not() 
     source = "def late():\n    from gradtrain import run\nif TYPE_CHECKING:\n    import gradtrain.cli\n"
     nodes = [node for node in executed(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert [node.lineno for node in nodes] == [2]
-    assert any(found.module == "gradtrain.components.activations" and found.target == "gradtrain.modules" for found in imports())
+    assert any(
+        found.module == "gradtrain.components.activations" and found.target == "gradtrain.modules"
+        for found in imports()
+    )
 
 
 def test_no_file_is_longer_than_400_lines() -> None:
-    long = {str(path): n for path in PACKAGE.rglob("*.py") if (n := len(path.read_text("utf-8").splitlines())) > 400}
+    long = {
+        str(path): n
+        for path in PACKAGE.rglob("*.py")
+        if (n := len(path.read_text("utf-8").splitlines())) > 400
+    }
     assert not long
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    vague = [m for m in modules() if any(set(part.lower().split("_")) & FORBIDDEN_WORDS for part in m.split("."))]
+    vague = [
+        m for m in modules() if any(set(part.lower().split("_")) & FORBIDDEN_WORDS for part in m.split("."))
+    ]
     assert not vague
 
 
@@ -246,55 +281,87 @@ def test_nothing_that_could_run_code_from_a_file() -> None:
             if isinstance(node, ast.Call):
                 if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
                     wrong.append(f"{where}: {node.func.id}(...)")
-                wrong += [f"{where}: allow_pickle" for k in node.keywords if k.arg == "allow_pickle" and ast.unparse(k.value) != "False"]
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in FORBIDDEN_ATTRIBUTES:
+                wrong += [
+                    f"{where}: allow_pickle"
+                    for k in node.keywords
+                    if k.arg == "allow_pickle" and ast.unparse(k.value) != "False"
+                ]
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and (node.value.id, node.attr) in FORBIDDEN_ATTRIBUTES
+            ):
                 wrong.append(f"{where}: {node.value.id}.{node.attr}")
     assert not wrong, "\n".join(wrong)
 
 
 def test_the_public_names_are_exactly_all() -> None:
-    script = (
-        "import gradtrain, types\n"
-        "missing = [n for n in gradtrain.__all__ if not hasattr(gradtrain, n)]\n"
-        "extra = [n for n, v in vars(gradtrain).items() if not n.startswith('_') and n not in gradtrain.__all__"
-        " and not isinstance(v, types.ModuleType) and n not in ('annotations', 'TYPE_CHECKING')]\n"
-        "assert gradtrain.__all__ == sorted(set(gradtrain.__all__)), 'unsorted or doubled'\n"
-        "assert not missing and not extra, (missing, extra)\n"
-    )
+    script = """if True:
+        import types
+        import gradtrain
+        ignored = {"annotations", "TYPE_CHECKING", *gradtrain.__all__}
+        assert gradtrain.__all__ == sorted(set(gradtrain.__all__)), "unsorted or doubled"
+        missing = [name for name in gradtrain.__all__ if not hasattr(gradtrain, name)]
+        public = {name for name, value in vars(gradtrain).items() if not isinstance(value, types.ModuleType)}
+        extra = [name for name in public - ignored if not name.startswith("_")]
+        assert not missing and not extra, (missing, extra)
+    """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def components() -> dict[str, Path]:
-    return {m: path for m, path in modules().items() if family(m) and path.name != "__init__.py" and not path.stem.startswith("_")}
+    return {
+        m: path
+        for m, path in modules().items()
+        if family(m) and path.name != "__init__.py" and not path.stem.startswith("_")
+    }
 
 
 @pytest.mark.parametrize("module", components())
 def test_a_component_file_holds_one_public_class_of_its_name(module: str) -> None:
-    classes = [node.name for node in tree(components()[module]).body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    classes = [
+        node.name
+        for node in tree(components()[module]).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
     assert [name.lower() for name in classes] == [module.rpartition(".")[2].replace("_", "")]
 
 
 def test_component_files_import_no_torch() -> None:
-    script = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n    assert 'torch' not in sys.modules, name\n"
-    done = subprocess.run([sys.executable, "-c", script, *components()], capture_output=True, text=True, check=False)
+    script = """if True:
+        import importlib, sys
+        for name in sys.argv[1:]:
+            importlib.import_module(name)
+            assert "torch" not in sys.modules, name
+    """
+    command = [sys.executable, "-c", script, *components()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def raised() -> dict[str, str]:
-    """Code → the place of one `Problem(code, ...)` with a literal code."""
-    found = {}
+    """Code → the place of one `Problem(code, ...)` with a literal code; and the schema's own codes."""
+    found = dict.fromkeys(ERROR_TYPES.values(), "gradtrain/config/words.py")
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Problem":
-                first = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "code"), None)
+                first = (
+                    node.args[0]
+                    if node.args
+                    else next((k.value for k in node.keywords if k.arg == "code"), None)
+                )
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     found[first.value] = f"{path.relative_to(PACKAGE.parent)}:{node.lineno}"
     return found
 
 
 def pages() -> Counter[str]:
-    return Counter(code for page in EXPLANATIONS.glob("*.md") for code in re.findall(r"^## (\S+)$", page.read_text("utf-8"), re.M))
+    return Counter(
+        code
+        for page in EXPLANATIONS.glob("*.md")
+        for code in re.findall(r"^## (\S+)$", page.read_text("utf-8"), re.M)
+    )
 
 
 def test_every_code_that_is_raised_has_a_page() -> None:

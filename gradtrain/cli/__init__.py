@@ -1,7 +1,8 @@
 """The command line: one module a command, imported when that command is used.
 
-A command `some-name` is the function `some_name` in `some_name.py`; a name that Python itself uses gets a trailing
-underscore (`list_`). A command without its file does not exist: the table below only orders and summarises.
+A command `some-name` is the function `some_name` in `some_name.py`; a name that Python itself uses gets a
+trailing underscore (`list_`). A command without its file does not exist: the table
+below only orders and summarises.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from gradtrain.cli.failure import report, usage_errors
+from gradtrain.cli.failure import report
 from gradtrain.problems import Problem, did_you_mean, quote
 
 SUMMARIES = {
@@ -27,7 +28,7 @@ SUMMARIES = {
     "resume": "Go on with an interrupted run exactly where it stopped.",
     "validate": "Find every problem of config files without running them.",
     "explain": "Show how a config's gradients flow: shapes, parameters, derivatives.",
-    "gradcheck": "Prove derivatives: all components, some of them, or a config.",
+    "gradcheck": "Prove derivatives: all components, or some of them.",
     "list": "List the components, or those of one family.",
     "show": "Show one component: formula, derivative, paper, parameters, YAML.",
     "evaluate": "Measure a trained run on its data.",
@@ -43,7 +44,7 @@ SUMMARIES = {
     "cite": "Print the papers behind what a config uses.",
     "explain-error": "Explain an error code.",
 }
-"""Every command's one line of help, in the order of the help page: the first line of the command's docstring."""
+"""Every command's line of help, in the order of the help page: the first line of its docstring."""
 
 
 def stem(command: str) -> str:
@@ -86,15 +87,22 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib import metadata
 
-        typer.echo(f"gradtrain {metadata.version('gradtrain')}")
+        try:
+            typer.echo(f"gradtrain {metadata.version('gradtrain')}")
+        except metadata.PackageNotFoundError:
+            typer.echo("gradtrain (run from its source, not installed)")
         raise typer.Exit
 
 
 @app.callback(invoke_without_command=True)
 def gradtrain(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, as GRADTRAIN_DEBUG=1 does.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, as GRADTRAIN_DEBUG=1 does.")
+    ] = False,
 ) -> None:
     """Train PyTorch models from one YAML file, and prove that their gradients are right."""
     if debug:
@@ -125,6 +133,3 @@ def run(args: Sequence[str]) -> int:
 def main() -> NoReturn:
     """The entry point of the `gradtrain` command."""
     sys.exit(run(sys.argv[1:]))
-
-
-__all__ = ["SUMMARIES", "main", "run", "usage_errors"]

@@ -14,7 +14,12 @@ def _codes(incomplete: str) -> list[str]:
 
 
 def explain_error(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="What stands in the brackets of `error[...]`.", autocompletion=_codes)],
+    code: Annotated[
+        str,
+        typer.Argument(
+            metavar="CODE", help="What stands in the brackets of `error[...]`.", autocompletion=_codes
+        ),
+    ],
 ) -> None:
     """Explain an error code."""
     code = code.removeprefix("error[").removeprefix("warning[").removesuffix("]")

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import select
 import sys
 import traceback
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 
 import typer
 
-from gradtrain.problems import SHOWN_AT_MOST, Place, Problem, did_you_mean, flatten, quote, render, safe
+from gradtrain.problems import SHOWN_AT_MOST, Place, Problem, did_you_mean, flatten, quote, render, safe, several
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -43,8 +44,17 @@ def report(error: BaseException, *, as_json: bool = False) -> int:
     return status
 
 
+def show_problems(problems: list[Problem], where: str, *, as_json: bool = False) -> int:
+    """Say all problems of one file on stderr; the exit status of the first error, 0 when there are only warnings."""
+    errors = [problem for problem in problems if problem.severity == "error"]
+    for problem in problems:
+        if problem.severity == "warning":
+            _say(json.dumps(problem.as_json(), ensure_ascii=False) if as_json else render(problem, colour=colour(sys.stderr)))
+    return report(errors[0] if len(errors) == 1 else several(errors, where), as_json=as_json) if errors else 0
+
+
 def as_problems(error: BaseException) -> Problem | BaseExceptionGroup[Problem]:
-    """Any exception as a refusal: our own ones unchanged, resources by their errno, everything else as a bug of ours."""
+    """Any exception as a refusal: our own ones unchanged, resources by their errno, the rest as a bug."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -62,7 +72,7 @@ def bug(error: BaseException) -> Problem:
         "bug",
         f"a bug in gradtrain: {type(error).__name__}{': ' if said else ''}{said}",
         why="gradtrain refuses what it cannot do with a code of its own; this exception was not foreseen",
-        help="run it again as `gradtrain --debug ...` and report the traceback, the config and `gradtrain --version`",
+        help="run it again as `gradtrain --debug ...`, and report the traceback, the config and the version",
     )
 
 
@@ -124,22 +134,40 @@ def _usage(error: Any) -> Problem:
                 help = f"`{error.option_name}` stands before the command: `gradtrain {error.option_name} ...`"
             else:
                 help = did_you_mean(error.option_name, options, f"`{command} --help` shows its options")
-            return Problem("unknown-option", f"`{command}` has no option {quote(error.option_name)}", help=help)
+            return Problem(
+                "unknown-option", f"`{command}` has no option {quote(error.option_name)}", help=help
+            )
         case "MissingParameter":
             return Problem("missing-argument", f"`{command}` needs {quote(_called(error))}", help=usage)
         case "BadParameter":
-            return Problem("option-value", f"{quote(_called(error))} cannot have this value: {said}", help=f"`{command} --help` says what it takes")
+            return Problem(
+                "option-value",
+                f"{quote(_called(error))} cannot have this value: {said}",
+                help=f"`{command} --help` says what it takes",
+            )
         case "BadOptionUsage":
-            return Problem("option-value", f"{said[:1].lower()}{said[1:].rstrip('.')}", help=f"`{command} --help` says what it takes")
+            return Problem(
+                "option-value",
+                f"{said[:1].lower()}{said[1:].rstrip('.')}",
+                help=f"`{command} --help` says what it takes",
+            )
     extra = re.search(r"extra arguments?(?:\(s\))? \((.*)\)$", error.message, re.DOTALL)
-    what = f"`{command}` takes no further argument: {quote(extra[1])}" if extra else f"`{command}`: {said.rstrip('.')}"
+    what = (
+        f"`{command}` takes no further argument: {quote(extra[1])}"
+        if extra
+        else f"`{command}`: {said.rstrip('.')}"
+    )
     return Problem("unexpected-argument", what, help=usage)
 
 
 def _called(error: Any) -> str:
     if error.param is None:
         return str(error.param_hint or "the command line")
-    return str(error.param.opts[0] if error.param.param_type_name == "option" else error.param.metavar or error.param.name)
+    return str(
+        error.param.opts[0]
+        if error.param.param_type_name == "option"
+        else error.param.metavar or error.param.name
+    )
 
 
 def _in_backticks(text: str) -> str:
@@ -148,7 +176,11 @@ def _in_backticks(text: str) -> str:
 
 def _resource(error: BaseException) -> Problem | None:
     """What the machine could not give: room on the disk, memory, a right; None when it is something else."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    ):
         return Problem(
             "out-of-memory",
             "there is not enough memory",
@@ -161,15 +193,31 @@ def _resource(error: BaseException) -> Problem | None:
     why = os.strerror(error.errno).lower() if error.errno else ""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-            return Problem("disk-full", "there is no room to write", at, why, "free some space, or write elsewhere")
+            return Problem(
+                "disk-full", "there is no room to write", at, why, "free some space, or write elsewhere"
+            )
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            return Problem("permission-denied", "the system does not permit it", at, why, "check the owner and the rights of the place")
+            return Problem(
+                "permission-denied",
+                "the system does not permit it",
+                at,
+                why,
+                "check the owner and the rights of the place",
+            )
         case errno.EMFILE | errno.ENFILE:
-            return Problem("too-many-files", "too many files are open", at, why, "raise the limit: `ulimit -n 4096`")
+            return Problem(
+                "too-many-files", "too many files are open", at, why, "raise the limit: `ulimit -n 4096`"
+            )
         case errno.ENOMEM:
             return Problem("out-of-memory", "there is not enough memory", at, why)
         case errno.EIO | errno.ENXIO | errno.ESTALE | errno.ENODEV | errno.EBUSY | errno.ENOTCONN:
-            return Problem("input-output", "the device failed", at, why, "check the disk or the mount; a run can be resumed")
+            return Problem(
+                "input-output",
+                "the device failed",
+                at,
+                why,
+                "check the disk or the mount; a run can be resumed",
+            )
     return None
 
 
@@ -181,14 +229,26 @@ def _status_of(error: SystemExit) -> int:
 
 
 def _stdout_is_gone() -> bool:
-    """Whether stdout takes no more; if so it is replaced, so that the interpreter does not complain at exit."""
+    """Whether nobody reads stdout any more. If so, or if it is full, /dev/null takes its place."""
+    if sys.stdout is None:
+        return False
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        waiting = select.poll()
+        waiting.register(sys.stdout.fileno(), 0)
+        gone = any(event & select.POLLERR for _, event in waiting.poll(0))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        gone = True
     except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
+        return _discard_stdout()
+    if gone:
+        _discard_stdout()
+    return gone
+
+
+def _discard_stdout() -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return False
 
 

@@ -14,7 +14,9 @@ def _families(incomplete: str) -> list[str]:
 
 
 def list_(
-    family: Annotated[str | None, typer.Argument(metavar="FAMILY", help="A family, as `losses`.", autocompletion=_families)] = None,
+    family: Annotated[
+        str | None, typer.Argument(metavar="FAMILY", help="A family, as `losses`.", autocompletion=_families)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """List the components, or those of one family."""
@@ -26,5 +28,8 @@ def list_(
     if as_json:
         print_json([as_data(entry) for entry in found])
         return
-    rows = [(entry.family, entry.name, entry.cls.main_parameter() or "", about(entry.cls).summary) for entry in found]
+    rows = [
+        (entry.family, entry.name, entry.cls.main_parameter() or "", about(entry.cls).summary)
+        for entry in found
+    ]
     print_table(("family", "name", "main parameter", "what it is"), rows)

@@ -1,4 +1,4 @@
-"""Results on stdout: text, tables and JSON, for a terminal or a pipe, with escape codes only on a terminal."""
+"""Results on stdout: text, tables and JSON; escape codes only on a terminal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradtrain.cli.failure import colour
 from gradtrain.problems import safe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+ROOM = 60
+"""Columns that a table with folded cells needs at least."""
 
 
 def width() -> int:
@@ -28,21 +35,35 @@ def print_json(value: Any) -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table: folded to the terminal's width, one line a row in a pipe."""
+    """A table: folded to the terminal's width; one line a row in a pipe and where a table has no room."""
     if not rows:
         return
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty() or width() < ROOM:
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
         for row in [head, *rows]:
             print_text("  ".join(f"{cell:<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip())
         return
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*head, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(safe(cell)) for cell in row))
-    plain = not colour(sys.stdout)
-    Console(force_terminal=not plain, no_color=plain, color_system=None if plain else "auto", width=width()).print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """rich on stdout, without escape codes where they are not wanted."""
+    from rich.console import Console
+
+    wanted = colour(sys.stdout)
+    return Console(
+        force_terminal=wanted, no_color=not wanted, color_system="auto" if wanted else None, width=width()
+    )
+
+
+def progress(text: str) -> None:
+    """One line on stderr that the next one overwrites; nothing off a terminal."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(f"\r{safe(text)[: width() - 1]:<{min(60, width() - 1)}}", end="\r", file=sys.stderr, flush=True)

@@ -39,9 +39,10 @@ def agreement(got: Tensor, expected: Tensor, scale: float = 0.0, digits: float =
         return Agreement(EXACT, (), math.nan, math.nan, 0, 0, True)
     a, b = got.detach().double(), expected.detach().double()
     largest = max(scale, *(float(t.abs().nan_to_num(0.0, 0.0, 0.0).max()) for t in (a, b)))
-    # Relative to the element alone, an element that is a difference of large ones (a tail, a centred mean) would fail
-    # for its rounding; relative to the largest alone, a wrong small element would hide behind a large one. One per
-    # cent of the largest is the compromise: 1e-12 of it is 4500 roundings, and a small element keeps its own digits.
+    # Relative to the element alone, a difference of large numbers (a tail, a centred mean) would fail for
+    # its rounding; relative to the largest alone, a wrong small element would hide behind a large one. So:
+    # relative to the element plus one per cent of the largest. Ten digits then allow 1e-12 of the largest,
+    # which is 4500 roundings of float64.
     error = torch.where(a == b, 0.0, (a - b).abs() / (b.abs() + largest / 100))
     error = error.nan_to_num(math.inf, math.inf)
     worst = int(error.argmax())
@@ -97,7 +98,7 @@ class Finding:
 
 
 class Ledger:
-    """The findings about one component with one case, in order; the time of each is the time since the one before."""
+    """The findings about one component with one case; each one's time counts from the one before."""
 
     def __init__(self, family: str, component: str, case: Mapping[str, Any]) -> None:
         self.who = (family, component, case)
@@ -113,16 +114,30 @@ class Ledger:
         """A check that has no numbers: `note` says what is wrong when it does not hold."""
         self.write(check, "pass" if holds else "fail", note="" if holds else note, **evidence)
 
-    def compare(self, check: str, got: Tensor, expected: Tensor, scale: float = 0.0, digits: float = DIGITS, **evidence: Any) -> None:
+    def compare(
+        self,
+        check: str,
+        got: Tensor,
+        expected: Tensor,
+        scale: float = 0.0,
+        digits: float = DIGITS,
+        **evidence: Any,
+    ) -> None:
         if got.shape != expected.shape:
-            self.write(check, "fail", note=f"shape {list(got.shape)} against {list(expected.shape)} by the closed form", **evidence)
+            self.write(
+                check,
+                "fail",
+                note=f"shape {list(got.shape)} against {list(expected.shape)} by the closed form",
+                **evidence,
+            )
             return
         found = agreement(got, expected, scale, digits)
         verdict: Verdict = "nonfinite" if not found.finite else "pass" if found.disagree == 0 else "fail"
-        self.write(
-            check, verdict, digits=found.digits, element=found.element, got=found.got, expected=found.expected,
-            disagree=found.disagree, elements=found.elements, **evidence,
-        )  # fmt: skip
+        numbers = {
+            name: getattr(found, name)
+            for name in ("digits", "element", "got", "expected", "disagree", "elements")
+        }
+        self.write(check, verdict, **numbers, **evidence)
 
     @contextmanager
     def attempt(self, check: str, **evidence: Any) -> Iterator[None]:
@@ -135,5 +150,9 @@ class Ledger:
 
 def largest(*tensors: Tensor) -> float:
     """The largest finite magnitude in floating-point tensors."""
-    values = [float(t.detach().abs().nan_to_num(0.0, 0.0, 0.0).max()) for t in tensors if t.numel() and t.is_floating_point()]
+    values = [
+        float(t.detach().abs().nan_to_num(0.0, 0.0, 0.0).max())
+        for t in tensors
+        if t.numel() and t.is_floating_point()
+    ]
     return max(values, default=0.0)

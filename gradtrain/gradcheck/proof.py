@@ -1,17 +1,18 @@
-"""The proof of one subject: both faces give the same number, and autograd gives the closed-form derivative."""
+"""The proof of one subject: both faces give the same number, and autograd the closed-form derivative."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from gradtrain.gradcheck.finding import Ledger, largest
-from gradtrain.gradcheck.subjects import Subject
+from gradtrain.gradcheck.subject import Subject
 from gradtrain.lazy import Tensor, torch
 
 
 def prove(subject: Subject, ledger: Ledger, generator: torch.Generator) -> None:
-    """Forward against textbook, gradient of every leaf against the closed form; shape, dtype and inputs kept."""
-    where = {"sample": subject.sample, "point": subject.point}
+    """Forward against textbook, gradients against closed forms; shape, dtype and inputs kept."""
+    where: dict[str, Any] = {"sample": subject.sample, "point": subject.point}
     before = {name: tensor.detach().clone() for name, tensor in subject.inputs.items()}
     with ledger.attempt(subject.of, **where):
         got = subject.implementation()
@@ -19,9 +20,11 @@ def prove(subject: Subject, ledger: Ledger, generator: torch.Generator) -> None:
         scale = largest(*subject.inputs.values())
         ledger.compare(subject.of, got, subject.textbook(), scale, **where)
         if got.shape == subject.shape:
-            g = subject.layout(torch.randn(got.shape, generator=generator, dtype=torch.float64).to(got.dtype))
+            g = subject.layout(torch.randn(got.shape, generator=generator, dtype=torch.float64))
             _gradients(subject, got, g, scale, ledger)
-    changed = [name for name, tensor in subject.inputs.items() if not torch.equal(tensor.detach(), before[name])]
+    changed = [
+        name for name, tensor in subject.inputs.items() if not torch.equal(tensor.detach(), before[name])
+    ]
     ledger.state("inputs kept", not changed, f"the call changed {', '.join(changed)} in place", **where)
 
 
@@ -32,18 +35,23 @@ def prove_kept(subject: Subject, ledger: Ledger) -> None:
 
 
 def _keeps_shape_and_dtype(subject: Subject, got: Tensor, ledger: Ledger) -> None:
-    where = {"sample": subject.sample, "point": subject.point}
+    where: dict[str, Any] = {"sample": subject.sample, "point": subject.point}
     dtype = subject.inputs[subject.leaves[0]].dtype
-    ledger.state("shape", got.shape == subject.shape, f"{subject.of} gives {list(got.shape)}, the contract {list(subject.shape)}", **where)
+    ledger.state(
+        "shape",
+        got.shape == subject.shape,
+        f"{subject.of} gives {list(got.shape)}, the contract {list(subject.shape)}",
+        **where,
+    )
     ledger.state("dtype", got.dtype == dtype, f"{dtype} in, {got.dtype} out of {subject.of}", **where)
 
 
 def _gradients(subject: Subject, got: Tensor, g: Tensor, scale: float, ledger: Ledger) -> None:
-    where = {"sample": subject.sample, "point": subject.point}
+    where: dict[str, Any] = {"sample": subject.sample, "point": subject.point}
     leaves = {name: subject.inputs[name] for name in subject.leaves}
-    automatic = _autograd(got, leaves, g)
+    automatic = _autograd(got, leaves, g.to(got.dtype))
     with torch.no_grad():
-        closed = subject.gradient(g.double() if got.dtype == torch.float64 else g)
+        closed = subject.gradient(g)
     scale = max(scale, largest(g))
     suffix = "" if subject.of == "forward" else f" through {subject.of}"
     for name, leaf in leaves.items():
@@ -53,16 +61,25 @@ def _gradients(subject: Subject, got: Tensor, g: Tensor, scale: float, ledger: L
             ledger.write(check, "fail", note=f"the closed form says nothing about {name}", **where)
         elif found is None:
             # Zero by derivation is fine; not in the graph at all is a parameter that never learns.
-            ledger.write(check, "fail", note=f"detached: no path leads from the result back to {name}", **where)
+            ledger.write(
+                check, "fail", note=f"detached: no path leads from the result back to {name}", **where
+            )
         elif found.dtype != leaf.dtype:
             ledger.write(check, "fail", note=f"{leaf.dtype} in, {found.dtype} back", **where)
         else:
             ledger.compare(check, found, closed[name], scale, **where)
     if extra := closed.keys() - leaves.keys() - {"x"}:
-        ledger.write(f"gradient of {min(extra)}{suffix}", "fail", note="the closed form names a tensor that is no parameter", **where)
+        ledger.write(
+            f"gradient of {min(extra)}{suffix}",
+            "fail",
+            note="the closed form names a tensor that is no parameter",
+            **where,
+        )
 
 
 def _autograd(got: Tensor, leaves: Mapping[str, Tensor], g: Tensor) -> dict[str, Tensor | None]:
     if not got.requires_grad:
         return dict.fromkeys(leaves)
-    return dict(zip(leaves, torch.autograd.grad(got, list(leaves.values()), g, allow_unused=True), strict=True))
+    return dict(
+        zip(leaves, torch.autograd.grad(got, list(leaves.values()), g, allow_unused=True), strict=True)
+    )

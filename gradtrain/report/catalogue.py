@@ -49,7 +49,9 @@ def entries(family: str | None = None) -> list[Entry]:
     """Every component, or those of one family. Raises `Problem` for a family that does not exist."""
     shelves = families()
     if family is not None and family not in shelves:
-        close = did_you_mean(family, shelves, f"the families are {', '.join(f'`{name}`' for name in shelves)}")
+        close = did_you_mean(
+            family, shelves, f"the families are {', '.join(f'`{name}`' for name in shelves)}"
+        )
         raise Problem("unknown-family", f"there is no family {quote(family)}", help=close)
     wanted = shelves if family is None else {family: shelves[family]}
     return [Entry(shelf, name, find(cls, name)) for shelf, cls in wanted.items() for name in names(cls)]
@@ -66,15 +68,31 @@ def lookup(name: str) -> Entry:
     """The one component of that name, written `name` or `family.name`. Raises `Problem`."""
     shelf, _, plain = name.rpartition(".")
     shelves = families()
-    found = [Entry(key, plain, find(cls, plain)) for key, cls in shelves.items() if shelf in ("", key) and plain in names(cls)]
+    found = [
+        Entry(key, plain, find(cls, plain))
+        for key, cls in shelves.items()
+        if shelf in ("", key) and plain in names(cls)
+    ]
     if len(found) == 1:
         return found[0]
     if found:
-        written = " and ".join(f"`{entry.family}.{plain}`" for entry in found)
-        raise Problem("ambiguous-name", f"{quote(plain)} is the name of {len(found)} components", help=f"write one of {written}")
+        written = " or ".join(f"`{entry.family}.{plain}`" for entry in found)
+        raise Problem(
+            "ambiguous-name",
+            f"{quote(plain)} is the name of {len(found)} components",
+            help=f"write {written}",
+        )
     if name in shelves:
-        raise Problem("unknown-component", f"{quote(name)} is a family", help=f"`gradtrain list {name}` lists its components")
-    known = [candidate for candidate in every_name() if candidate not in shelves and ("." in candidate) == ("." in name)]
+        raise Problem(
+            "unknown-component",
+            f"{quote(name)} is a family",
+            help=f"`gradtrain list {name}` lists its components",
+        )
+    known = [
+        candidate
+        for candidate in every_name()
+        if candidate not in shelves and ("." in candidate) == ("." in name)
+    ]
     close = did_you_mean(name, known, "`gradtrain list` shows them all")
     raise Problem("unknown-component", f"there is no component {quote(name)}", help=close)
 
@@ -124,7 +142,9 @@ def as_text(entry: Entry, width: int = 100) -> str:
     for field in fields:
         default = "required" if field["required"] else f"default {_flow(field['default'])}"
         text += [f"  {field['name']}: {field['takes']}; {default}"]
-        text += textwrap.wrap(field["about"], max(30, width), initial_indent="      ", subsequent_indent="      ")
+        text += textwrap.wrap(
+            field["about"], max(30, width), initial_indent="      ", subsequent_indent="      "
+        )
     text += ["", "in a config", *(textwrap.indent(example, "  ") for example in examples(entry)[:1])]
     short = examples(entry)[1:]
     if short:
@@ -133,11 +153,14 @@ def as_text(entry: Entry, width: int = 100) -> str:
 
 
 def examples(entry: Entry) -> list[str]:
-    """YAML to copy: the component with all its parameters in its place, then its short form where there is one."""
+    """YAML to copy: the component in its place with all parameters, then its short form if it has one."""
     cls, main = entry.cls, entry.cls.main_parameter()
     required = {name for name, field in cls.model_fields.items() if field.is_required()}
     case = next((case for case in cls.cases if required <= case.keys()), {})
-    values = {field["name"]: plain(case.get(field["name"])) if field["required"] else field["default"] for field in parameters(cls)}
+    values = {
+        field["name"]: plain(case.get(field["name"])) if field["required"] else field["default"]
+        for field in parameters(cls)
+    }
     shape = PLACES.get(entry.family, "{}")
     if not values:
         return [shape.format(f"{entry.name}: {{}}" if entry.family == "schedules" else entry.name)]
@@ -188,7 +211,9 @@ def _hanging(part: str, text: str) -> str:
 
 
 def _takes(field: FieldInfo) -> str:
-    words = [_component_words(member) or takes(member, field.metadata) for member in alternatives(field.annotation)]
+    words = [
+        _component_words(member) or takes(member, field.metadata) for member in alternatives(field.annotation)
+    ]
     optional = type(None) in typing.get_args(unwrap(field.annotation)[0])
     return " or ".join(dict.fromkeys([*words, *(["nothing"] if optional else [])]))
 

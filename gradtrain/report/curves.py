@@ -14,7 +14,7 @@ REACH = 4.0
 
 
 def curves(cls: type[Activation], width: int) -> str:
-    """f and f' over [-4, 4] as text of at most `width` columns; empty when the function mixes the elements of its input."""
+    """f and f' over [-4, 4] as text of at most `width` columns; empty for what mixes its inputs."""
     activation = cls(**cls.cases[0])
     x = torch.linspace(-REACH, REACH, POINTS, dtype=torch.float64)
     try:
@@ -30,7 +30,7 @@ def curves(cls: type[Activation], width: int) -> str:
 
 
 def _drawn(lines: dict[str, list[float]], x: list[float], width: int) -> str:
-    import plotext
+    import plotext  # type: ignore[import-untyped]
 
     figure = plotext.figure
     figure.clear()

@@ -12,7 +12,13 @@ from gradtrain.cli import run
 def test_a_page_has_the_formula_and_yaml_to_copy(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["show", "losses.huber"]) == 0
     out = capsys.readouterr().out
-    for part in ("clip(r, -delta, delta)", "Huber (1964)", "loss: {huber: {delta: 1.0, reduce: mean}}", "loss: {huber: 0.3}", "huber.py"):
+    for part in (
+        "clip(r, -delta, delta)",
+        "Huber (1964)",
+        "loss: {huber: {delta: 1.0, reduce: mean}}",
+        "loss: {huber: 0.3}",
+        "huber.py",
+    ):
         assert part in out
 
 

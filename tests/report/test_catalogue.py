@@ -36,7 +36,7 @@ def test_the_yaml_to_copy_names_the_component(entry: Entry) -> None:
     for example in examples(entry):
         written = yaml.safe_load(example)
         assert entry.name in str(written)
-        assert list(written)[0] in PLACES[entry.family]
+        assert next(iter(written)) in PLACES[entry.family]
 
 
 def test_a_name_in_two_families_is_ambiguous(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_a_name_in_two_families_is_ambiguous(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Problem, match="`twin` is the name of 2 components") as caught:
         lookup("twin")
     assert caught.value.code == "ambiguous-name"
-    assert "`activations.twin` and `losses.twin`" in caught.value.help
+    assert "`activations.twin` or `losses.twin`" in caught.value.help
     assert lookup("losses.twin").family == "losses"
 
 

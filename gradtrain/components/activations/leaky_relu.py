@@ -15,7 +15,7 @@ class LeakyRelu(Activation):
 
     value     x  where x > 0,  else slope x
     gradient  1  where x > 0,  else slope  (slope at 0)
-    paper     Maas, Hannun & Ng (2013), ICML workshop, Rectifier nonlinearities improve neural network acoustic models
+    paper     Maas, Hannun & Ng (2013), ICML workshop on deep learning for audio, speech and language
     """
 
     cases = [{}, {"slope": 0.2}]

@@ -55,6 +55,8 @@ class Examples:
     """The official split, when there is one: split name → int64 indices of its samples."""
     labels: tuple[str, ...] = ()
     """Names of the classes, in the order of their indices."""
+    features: tuple[str, ...] = ()
+    """Names of the inputs, where they have names (the columns of a table)."""
     files: tuple[Path, ...] = ()
     """What was read, for the run's record."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,7 +55,7 @@ class Csv(Dataset):
         else:
             labels = tuple(sorted(set(cells)))
             y = torch.tensor([labels.index(cell) for cell in cells])
-        return examples(x.float(), y, (path,), labels)
+        return replace(examples(x.float(), y, (path,), labels), features=tuple(names))
 
     def _table(self, path: Path) -> tuple[list[str], list[list[str]], list[int]]:
         """(header, rows, line number of each row)."""

@@ -8,6 +8,7 @@ from pydantic import Field, PositiveFloat
 
 from gradtrain.components.losses import Loss
 from gradtrain.lazy import F, Tensor, torch
+from gradtrain.problems import Problem
 
 NEVER = -(2**40)
 """A label that cannot occur: torch's own default of -100 would swallow a broken label without a word."""
@@ -16,29 +17,37 @@ NEVER = -(2**40)
 class CrossEntropy(Loss):
     """How surprised the model is by the right class: minus the logarithm of the probability it gave to it.
 
-    With p = softmax(prediction) over K classes and, for a class index y, q_k = (1 - label_smoothing)·[k = y] +
-    label_smoothing/K; a target of probabilities t takes the place of [k = y].
+    With p = softmax(prediction) over K classes and, for a class index y, q_k = (1 - label_smoothing) [k = y]
+    + label_smoothing/K; a target of probabilities takes the place of [k = y].
 
-    value     -Σ_k weights_k q_k log p_k
+    value     -Σ_k weights_k q_k log p_k,  and 0 at ignored targets
     gradient  (Σ_j weights_j q_j) p_k - weights_k q_k  with respect to prediction_k
     paper     Szegedy et al. (2016), CVPR, Rethinking the Inception Architecture, section 7, arXiv:1512.00567
     shape     prediction [batch, class, ...], target int64 [batch, ...] or probabilities [batch, class, ...]
-    note      The mean divides by the sum of the weights of the real targets' classes, as PyTorch does; a target of
-              probabilities counts 1 a sample. It applies the softmax itself: give it raw scores.
+    note      The mean divides by the sum of the weights of the real targets' classes, as PyTorch does; a target
+              of probabilities counts 1 a sample, whatever the weights. It applies the softmax itself: give it
+              raw scores. No label is ignored by default, where PyTorch ignores -100.
     """
 
     kinds = ("class",)
     cases = [
-        {}, {"label_smoothing": 0.1}, {"weights": (0.5, 1.0, 2.0, 3.0)}, {"weights": (0.5, 1.0, 2.0, 3.0), "label_smoothing": 0.2},
-        {"ignore_index": 1}, {"ignore_index": 2, "label_smoothing": 0.1, "weights": (0.5, 1.0, 2.0, 3.0)}, {"reduce": "sum_per_sample"},
-    ]  # fmt: skip
+        {},
+        {"label_smoothing": 0.1},
+        {"weights": (0.5, 1.0, 2.0, 3.0)},
+        {"weights": (0.5, 1.0, 2.0, 3.0, 0.3), "label_smoothing": 0.2},
+        {"ignore_index": 1},
+        {"ignore_index": -100, "label_smoothing": 0.1},
+        {"ignore_index": 255, "weights": (0.5, 1.0, 2.0, 3.0)},
+        {"ignore_index": 2, "label_smoothing": 0.1, "weights": (0.5, 1.0, 2.0, 3.0)},
+        {"reduce": "sum_per_sample"},
+    ]
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the target's probability that is spread evenly over all classes."""
-    weights: tuple[PositiveFloat, ...] | None = None
+    weights: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | None = None
     """One factor a class, in the order of the labels."""
     ignore_index: int | None = None
-    """Class index of targets that do not count: they cost nothing, and the mean leaves them out."""
+    """Label of targets that do not count: they cost nothing, and the mean, `nan` without any other, leaves them out."""
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         return self._kernel(prediction, target, "none")
@@ -47,35 +56,62 @@ class CrossEntropy(Loss):
         return self._kernel(prediction, target, "mean")
 
     def _kernel(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
-        weight = None if self.weights is None else prediction.new_tensor(self.weights)
-        return F.cross_entropy(prediction, target, weight, reduction=reduction, ignore_index=self._ignored, label_smoothing=self.label_smoothing)
+        weight = None if self.weights is None else self._factors(prediction)
+        if self.ignore_index is not None and target.is_floating_point():
+            raise Problem(
+                "ignored-probabilities",
+                f"`ignore_index: {self.ignore_index}` with a target of probabilities",
+                why="`ignore_index` is a label, and probabilities have none",
+                help="leave `ignore_index` out, or give class indices as the target",
+            )
+        return F.cross_entropy(
+            prediction,
+            target,
+            weight,
+            reduction=reduction,
+            ignore_index=self._ignored,
+            label_smoothing=self.label_smoothing,
+        )
 
     @property
     def _ignored(self) -> int:
         return NEVER if self.ignore_index is None else self.ignore_index
 
-    def _spread(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """weights_k q_k for every class, zero at ignored targets, with the classes on axis 1."""
+    def _factors(self, prediction: Tensor) -> Tensor:
+        """The factor of every class `[class]`; ones without weights."""
+        classes = prediction.shape[1]
+        if self.weights is None:
+            return prediction.new_ones(classes)
+        if len(self.weights) != classes:
+            raise Problem(
+                "loss-weights",
+                f"`cross_entropy` has {len(self.weights)} weights, its prediction {classes} classes",
+                why=f"`weights` holds one factor a class; the prediction is {list(prediction.shape)}",
+                help=f"write {classes} numbers under `weights`, or change the width of the last layer",
+            )
+        return prediction.new_tensor(self.weights)
+
+    def _shares(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """weights_k q_k for every class k, on axis 1; zero at ignored targets."""
         classes = prediction.shape[1]
         if target.is_floating_point():
-            q, real = target, torch.ones_like(target[:, :1])
+            real, q = torch.ones_like(target[:, :1]), target
         else:
-            real = (target != self._ignored).to(prediction.dtype).unsqueeze(1)
-            indices = torch.arange(classes).reshape(-1, *[1] * (target.ndim - 1))
-            q = (target.unsqueeze(1) == indices).to(prediction.dtype)
+            real = (target != self._ignored).unsqueeze(1)
+            k = torch.arange(classes, device=target.device).reshape(-1, *[1] * (target.ndim - 1))
+            q = (target.unsqueeze(1) == k).to(prediction.dtype)
         q = (1 - self.label_smoothing) * q + self.label_smoothing / classes
-        weights = prediction.new_tensor(self.weights or (1.0,) * classes).reshape(-1, *[1] * (prediction.ndim - 2))
-        return real * weights * q
+        return real * self._factors(prediction).reshape(-1, *[1] * (prediction.ndim - 2)) * q
 
     def textbook(self, prediction: Tensor, target: Tensor) -> Tensor:
-        highest = prediction.max(dim=1, keepdim=True).values
-        log_p = prediction - highest - (prediction - highest).exp().sum(dim=1, keepdim=True).log()
-        return -(self._spread(prediction, target) * log_p).sum(dim=1)
+        below = prediction - prediction.max(dim=1, keepdim=True).values
+        log_p = below - below.exp().sum(dim=1, keepdim=True).log()
+        return -(self._shares(prediction, target) * log_p).sum(dim=1)
 
     def gradient(self, g: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
         scaled = (prediction - prediction.max(dim=1, keepdim=True).values).exp()
         p = scaled / scaled.sum(dim=1, keepdim=True)
-        wq = self._spread(prediction, target)
+        wq = self._shares(prediction, target)
         return g.unsqueeze(1) * (wq.sum(dim=1, keepdim=True) * p - wq)
 
     def count(self, target: Tensor) -> Tensor | float:
@@ -83,15 +119,26 @@ class CrossEntropy(Loss):
             return float(target.numel() // target.shape[1])
         if self.weights is None and self.ignore_index is None:
             return float(target.numel())
-        real = target[target != self.ignore_index] if self.ignore_index is not None else target.flatten()
+        # Masks instead of a selection, whose size a device would have to report before it can go on.
+        exact = torch.float32 if target.device.type == "mps" else torch.float64
+        real = target != self._ignored
         if self.weights is None:
-            return torch.tensor(float(real.numel()), device=target.device)
-        return torch.tensor(self.weights, dtype=torch.float64, device=target.device)[real].sum()
+            return real.sum(dtype=exact)
+        factors = torch.tensor(self.weights, dtype=exact, device=target.device)
+        return (factors[target.where(real, 0)] * real).sum()
 
     def samples(self, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-        logits = 2 * torch.randn(6, 4, generator=generator, dtype=torch.float64)
-        probabilities = torch.rand(6, 4, generator=generator, dtype=torch.float64)
-        probabilities = probabilities / probabilities.sum(dim=1, keepdim=True)
-        labels = torch.tensor([0, 1, 2, 3, 1, 2])
-        indexed = [*super().samples(generator), (logits, labels), (logits[:1], labels[3:4])]
-        return indexed if self.ignore_index is not None else [*indexed, (logits, probabilities)]
+        """The family's, in as many classes as there are weights; two extra axes; ignored labels; probabilities."""
+        classes = 4 if self.weights is None else len(self.weights)
+        scores: list[Tensor] = []
+        points: list[tuple[Tensor, Tensor]] = []
+        for size, *shape in ((2, 7), (2, 3, 2), (2, 2, 2, 3), (2, 1), (40, 5)):
+            drawn = torch.randn(shape[0], classes, *shape[1:], generator=generator, dtype=torch.float64)
+            scores.append(size * drawn)
+            labels = torch.randint(0, classes, shape, generator=generator)
+            if self.ignore_index is not None and labels.numel() > 1:
+                labels.view(-1)[0] = self.ignore_index
+            points.append((scores[-1], labels))
+        if self.ignore_index is not None:
+            return [*points, (scores[0], torch.full((7,), self.ignore_index))]
+        return points + [(x, torch.rand(x.shape, generator=generator).double().softmax(1)) for x in scores]

@@ -9,7 +9,9 @@ from gradtrain.lazy import Tensor, torch
 
 
 class Hinge(Loss):
-    """Nothing when the score is on the right side by the margin, else the distance to it; y = target is -1 or +1.
+    """Nothing when the score is on the right side by the margin, else the distance to it.
+
+    With y = target, which is -1 or +1:
 
     value     max(0, margin - y prediction)
     gradient  -y  where y prediction < margin,  else 0  (0 at the margin),  with respect to prediction
@@ -17,7 +19,7 @@ class Hinge(Loss):
     """
 
     kinds = ("pm1",)
-    cases = [{}, {"margin": 0.5}]
+    cases = [{}, {"margin": 0.5}, {"reduce": "sum_per_sample"}]
 
     margin: PositiveFloat = 1.0
     """How far on the right side a score must be, in units of the score."""

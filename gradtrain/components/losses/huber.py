@@ -17,13 +17,16 @@ class Huber(Loss):
     """
 
     kinds = ("value",)
-    cases = [{}, {"delta": 0.3}]
+    cases = [{}, {"delta": 0.3}, {"reduce": "sum_per_sample"}]
 
     delta: PositiveFloat = 1.0
     """Residual at which the loss turns linear, in units of the target."""
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         return F.huber_loss(prediction, target, reduction="none", delta=self.delta)
+
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(prediction, target, delta=self.delta)
 
     def textbook(self, prediction: Tensor, target: Tensor) -> Tensor:
         r = (prediction - target).abs()

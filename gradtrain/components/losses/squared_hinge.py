@@ -9,7 +9,9 @@ from gradtrain.lazy import Tensor, torch
 
 
 class SquaredHinge(Loss):
-    """The hinge loss squared: smooth at the margin, harder on large violations; y = target is -1 or +1.
+    """The hinge loss squared: smooth at the margin, harder on large violations.
+
+    With y = target, which is -1 or +1:
 
     value     max(0, margin - y prediction)²
     gradient  -2 y max(0, margin - y prediction)  with respect to prediction
@@ -17,7 +19,7 @@ class SquaredHinge(Loss):
     """
 
     kinds = ("pm1",)
-    cases = [{}, {"margin": 0.5}]
+    cases = [{}, {"margin": 0.5}, {"reduce": "sum_per_sample"}]
 
     margin: PositiveFloat = 1.0
     """How far on the right side a score must be, in units of the score."""

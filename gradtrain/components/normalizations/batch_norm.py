@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveFloat
 
@@ -13,19 +13,22 @@ from gradtrain.stage import Misfit, Shape
 
 
 class BatchNorm(Normalization):
-    """Gives every channel zero mean and unit variance over the batch, then scales and shifts it by learned numbers.
+    """Gives every channel zero mean and unit variance over the batch, then a learned scale and shift.
 
     Over the batch and all axes but the channel, with the biased variance v and mean m of x, h = g weight:
 
     value     y = weight x̂ + bias,  x̂ = (x - m) / √(v + eps)
     gradient  dx = (h - mean(h) - x̂ mean(h x̂)) / √(v + eps),  dweight = Σ g x̂,  dbias = Σ g
     paper     Ioffe & Szegedy (2015), ICML, arXiv:1502.03167
-    shape     [batch, channel], [batch, channel, length] or [batch, channel, height, width]
-    note      Evaluation uses running statistics: new = (1 - momentum) old + momentum batch, with the unbiased
-              variance, as in PyTorch (Keras' momentum is 1 - momentum).
+    shape     [batch, channel], [batch, channel, length], [batch, channel, height, width] or
+              [batch, channel, depth, height, width]; weight and bias [channel]
+    note      Evaluation uses running statistics, from 0 and 1 on: new = (1 - momentum) old + momentum batch, with
+              the unbiased variance, as in PyTorch (Keras' momentum is 1 - momentum). Training needs more than one
+              number a channel.
     """
 
-    cases = [{}, {"eps": 0.1}, {"affine": False}]
+    inputs: ClassVar[tuple[Shape, ...]] = ((6,), (4, 5), (4, 3, 5), (3, 2, 3, 2))
+    cases = [{}, {"eps": 0.1}, {"momentum": 0.3}, {"affine": False}]
 
     eps: PositiveFloat = 1e-5
     """Added to the variance, in squared units of the input."""
@@ -35,12 +38,15 @@ class BatchNorm(Normalization):
     """Learn the scale and shift of every channel."""
 
     def output_shape(self, shape: Shape) -> Shape:
-        if len(shape) > 3 or not shape:
-            raise Misfit(f"batch_norm takes [features], [channels, length] or [channels, height, width], got {list(shape)}")
+        if not 1 <= len(shape) <= 4:
+            raise Misfit(
+                f"batch_norm takes [channels] and up to three more axes, got {list(shape)}",
+                "put `flatten` before it",
+            )
         return shape
 
     def build(self, shape: Shape) -> nn.Module:
-        kinds = {1: nn.BatchNorm1d, 2: nn.BatchNorm1d, 3: nn.BatchNorm2d}
+        kinds = {1: nn.BatchNorm1d, 2: nn.BatchNorm1d, 3: nn.BatchNorm2d, 4: nn.BatchNorm3d}
         return kinds[len(shape)](shape[0], eps=self.eps, momentum=self.momentum, affine=self.affine)
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
@@ -57,7 +63,8 @@ class BatchNorm(Normalization):
         hat = (x - m) / s
         h = g * _wide(parameters["weight"], x) if self.affine else g
         dx = (h - h.mean(dim=axes, keepdim=True) - hat * (h * hat).mean(dim=axes, keepdim=True)) / s
-        return {"x": dx, "weight": (g * hat).sum(dim=axes), "bias": g.sum(dim=axes)} if self.affine else {"x": dx}
+        learned = {"weight": (g * hat).sum(dim=axes), "bias": g.sum(dim=axes)} if self.affine else {}
+        return {"x": dx, **learned}
 
 
 def _wide(parameter: Tensor, x: Tensor) -> Tensor:

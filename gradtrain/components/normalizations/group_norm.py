@@ -33,7 +33,10 @@ class GroupNorm(Normalization):
 
     def output_shape(self, shape: Shape) -> Shape:
         if shape[0] % self.groups:
-            raise Misfit(f"group_norm cannot cut {shape[0]} channels into {self.groups} equal groups", "write a number of groups that divides the channels")
+            raise Misfit(
+                f"group_norm cannot cut {shape[0]} channels into {self.groups} equal groups",
+                "write a number of groups that divides the channels",
+            )
         return shape
 
     def build(self, shape: Shape) -> nn.Module:

@@ -19,8 +19,10 @@ class LayerNorm(Normalization):
     value     y = weight x̂ + bias,  x̂ = (x - m) / √(v + eps)
     gradient  dx = (h - mean(h) - x̂ mean(h x̂)) / √(v + eps),  dweight = Σ g x̂,  dbias = Σ g
     paper     Ba, Kiros & Hinton (2016), arXiv:1607.06450
-    shape     [batch, features] and [batch, time, features]: over the features; [batch, channel, height, width]: over
-              all three
+    shape     [batch, features] and [batch, time, features]: over the features, each with its own weight and bias;
+              [batch, channel, height, width]: over all three axes, weight and bias [channel, height, width]
+    note      Keras and PyTorch leave the axes to the caller; here the rank of the input decides, as transformers
+              and the paper's convolutional networks have it.
     """
 
     cases = [{}, {"eps": 0.1}, {"bias": False}]
@@ -47,7 +49,8 @@ class LayerNorm(Normalization):
         s = (((x - m) ** 2).mean(dim=axes, keepdim=True) + self.eps).sqrt()
         hat, h = (x - m) / s, g * parameters["weight"]
         dx = (h - h.mean(dim=axes, keepdim=True) - hat * (h * hat).mean(dim=axes, keepdim=True)) / s
-        return {"x": dx, "weight": (g * hat).sum(dim=others)} | ({"bias": g.sum(dim=others)} if self.bias else {})
+        shift = {"bias": g.sum(dim=others)} if self.bias else {}
+        return {"x": dx, "weight": (g * hat).sum(dim=others), **shift}
 
 
 def _normalized(shape: Shape) -> Shape:

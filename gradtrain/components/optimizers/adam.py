@@ -11,15 +11,16 @@ from gradtrain.lazy import Tensor, torch
 
 
 class Adam(Optimizer):
-    """Steps along the mean of the gradients divided by their typical size: about lr per step for every weight.
+    """Steps along the mean of the gradients divided by their typical size: about lr a step for each weight.
 
     With weight decay λ, m and v the moving averages of g and g², 0 before the first step, betas = (β₁, β₂):
 
     value     g ← g + λ p;  m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²;
               p ← p - lr (m / (1 - β₁^t)) / (√(v / (1 - β₂^t)) + eps)
-    paper     Kingma & Ba (2015), ICLR, arXiv:1412.6980; amsgrad: Reddi, Kale & Kumar (2018), ICLR, arXiv:1904.09237
-    note      amsgrad keeps the largest v so far, before the correction. Weight decay here is rescaled with the
-              gradient; `adamw` shrinks the weights directly.
+    paper     Kingma & Ba (2015), ICLR, arXiv:1412.6980;
+              amsgrad: Reddi, Kale & Kumar (2018), ICLR, arXiv:1904.09237
+    note      amsgrad keeps the largest v so far, before the correction. Weight decay here is rescaled with
+              the gradient; `adamw` shrinks the weights directly.
     """
 
     implementations: ClassVar[tuple[str, ...]] = ("single", "foreach", "fused")

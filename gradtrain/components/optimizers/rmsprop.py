@@ -13,13 +13,14 @@ from gradtrain.lazy import Tensor, torch
 class Rmsprop(Optimizer):
     """Divides every gradient by its own recent size, so that all weights move at a like pace.
 
-    With weight decay λ, v the mean square, a the mean (centered), b the momentum buffer, all 0 before the first step:
+    With weight decay λ, μ = momentum, v the mean square, a the mean (centered) and b the momentum buffer, all 0
+    before the first step:
 
     value     g ← g + λ p;  v ← alpha v + (1 - alpha) g²;  centered: v' = v - a², else v' = v;
               q = g / (√v' + eps);  b ← μ b + q;  p ← p - lr b  (μ = 0: p ← p - lr q)
     paper     Tieleman & Hinton (2012), COURSERA: Neural Networks for Machine Learning, lecture 6.5
-    note      eps stands outside the root, as in PyTorch (TensorFlow puts it inside). With centered, a gradient that
-              never varies has v' = 0, and rounding can bring it below, where the root is not a number.
+    note      eps stands outside the root, as in PyTorch (TensorFlow puts it inside). With centered, a
+              gradient that never varies has v' = 0; rounding can bring it below, where it has no root.
     """
 
     cases = [{}, {"eps": 0.1, "weight_decay": 0.1}, {"momentum": 0.9, "centered": True}]

@@ -16,7 +16,8 @@ class Sgd(Optimizer):
     With weight decay λ, momentum μ, and b the memory (b = g at the first step):
 
     value     g ← g + λ p;  b ← μ b + g;  p ← p - lr b,  nesterov: p ← p - lr (g + μ b)
-    paper     Robbins & Monro (1951), Ann. Math. Statist. 22(3):400-407; Polyak (1964); PyTorch documentation, SGD
+    paper     Robbins & Monro (1951), Ann. Math. Statist. 22(3):400-407; Polyak (1964);
+              PyTorch documentation, SGD
     note      Plain gradient descent, p ← p - lr g, by default. Sutskever et al. (2013) keep lr inside b.
     """
 

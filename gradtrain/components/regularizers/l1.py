@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveFloat
+from typing import Annotated
+
+from pydantic import Field
 
 from gradtrain.components.regularizers import Regularizer
 from gradtrain.lazy import Tensor
@@ -18,7 +20,7 @@ class L1(Regularizer):
 
     cases = [{"strength": 0.3}]
 
-    strength: PositiveFloat
+    strength: Annotated[float, Field(ge=0)]
     """λ, in units of the loss per unit of weight."""
 
     def forward(self, weight: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveFloat
+from typing import Annotated
+
+from pydantic import Field
 
 from gradtrain.components.regularizers import Regularizer
 from gradtrain.lazy import Tensor, torch
@@ -14,13 +16,13 @@ class L2(Regularizer):
     value     strength Σ w²
     gradient  2 strength w
     paper     Hoerl & Kennard (1970), Technometrics 12(1):55-67; Krogh & Hertz (1991), NIPS
-    note      No factor ½: strength λ equals `weight_decay: 2λ` in plain sgd, scikit-learn's alpha/(2n), and is not the
-              decoupled decay of adamw (write `form: decoupled` for that).
+    note      No factor ½: strength λ equals `weight_decay: 2λ` in plain sgd. It is not the decoupled decay of
+              adamw (write `form: decoupled` for that).
     """
 
     cases = [{"strength": 0.3}]
 
-    strength: PositiveFloat
+    strength: Annotated[float, Field(ge=0)]
     """λ, in units of the loss per squared unit of weight."""
 
     def forward(self, weight: Tensor) -> Tensor:

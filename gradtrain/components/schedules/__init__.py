@@ -10,15 +10,16 @@ from gradtrain.registry import Component, Use
 class Schedule(Component):
     """A schedule gives the learning rate over time.
 
-    Time t is counted from 0 in steps or epochs (`by:`); `total` is the run's length in the same unit. A schedule
-    that watches a metric keeps what it saw in a small dictionary of plain numbers that the checkpoint stores.
+    Time t is counted from 0 in steps or epochs (`by:`); `total` is the run's length in the same unit. A
+    schedule that watches a metric keeps what it saw in a small dictionary of plain numbers that the checkpoint
+    stores.
     """
 
     watches: ClassVar[bool] = False
     """True when the schedule needs `observe` after every evaluation (plateau)."""
 
     def at(self, t: int, total: int, lr: float, memory: dict[str, Any]) -> float:
-        """The learning rate of the update number `t` (or of the epoch `t`), given the optimizer's own `lr`."""
+        """The learning rate of the update number `t` (or the epoch `t`), given the optimizer's own `lr`."""
         raise NotImplementedError
 
     def start(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gradtrain.components.schedules import Schedule
 
 
 class Cosine(Schedule):
-    """The learning rate rises in a straight line, then falls along half a cosine, and stays at its lowest value.
+    """The learning rate rises in a straight line, then falls along half a cosine, and stays at its lowest.
 
     With T = over, or the length of the run:
 

@@ -13,11 +13,13 @@ from gradtrain.components.schedules import Schedule
 class OneCycle(Schedule):
     """The learning rate rises to a high value along a cosine, then falls to almost nothing along another.
 
-    With T the length of the run, h = warmup T - 1, c(a, b, s) = b + (a - b) (1 + cos π s) / 2, low = max_lr / start_div:
+    With T the length of the run, h = warmup T - 1, low = max_lr / start_div and
+    c(a, b, s) = b + (a - b) (1 + cos π s) / 2:
 
     value     t ≤ h: c(low, max_lr, t / h);  else c(max_lr, low / end_div, (t - h) / (T - 1 - h))
     paper     Smith & Topin (2019), Proc. SPIE 11006, arXiv:1708.07120
-    note      As PyTorch's OneCycleLR with cosine annealing. It sets the learning rate itself: the optimizer's lr is not used.
+    note      As PyTorch's OneCycleLR with cosine annealing. It sets the learning rate itself: the
+              optimizer's lr is not used.
     """
 
     cases = [{"max_lr": 0.1}, {"max_lr": 0.1, "warmup": 0.5, "start_div": 10.0, "end_div": 100.0}]

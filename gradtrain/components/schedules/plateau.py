@@ -13,11 +13,12 @@ from gradtrain.components.schedules import Schedule
 class Plateau(Schedule):
     """The learning rate is reduced when a metric has not improved for a while.
 
-    value     lr factor^k,  k the number of times that more than `patience` evaluations in a row brought no improvement
+    value     max(lr factor^k, min_lr),  k the number of times that more than `patience` evaluations in a row
+              brought no improvement
     paper     PyTorch documentation, ReduceLROnPlateau
-    note      Better means smaller by the share `threshold` of the best value's size (mode max: larger). The count starts
-              anew after every reduction. PyTorch takes the share of the signed value, so that a loss which stands still
-              below 0 counts as improving for ever, and skips reductions smaller than 1e-8.
+    note      Better means smaller by the share `threshold` of the best value's size (mode max: larger). The
+              count starts anew after every reduction. PyTorch takes the share of the signed value, so that a loss
+              which stands still below 0 counts as improving for ever, and skips reductions smaller than 1e-8.
     """
 
     watches: ClassVar[bool] = True
@@ -55,4 +56,5 @@ class Plateau(Schedule):
         return value < best - least if self.mode == "min" else value > best + least
 
     def at(self, t: int, total: int, lr: float, memory: dict[str, Any]) -> float:
-        return max(lr * self.factor ** memory["reductions"], min(self.min_lr, lr))
+        reductions: int = memory["reductions"]
+        return max(float(lr * self.factor**reductions), min(self.min_lr, lr))

@@ -1,0 +1,18 @@
+"""gradtrain resume RUN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one a line.")] = False,
+) -> int:
+    """Go on with an interrupted run exactly where it stopped."""
+    from gradtrain.start import go_on
+
+    return go_on(run, as_json=as_json).exit_code

@@ -1,0 +1,104 @@
+"""The points at which losses, regularizers and activations are proven: their own samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from gradtrain.components.activations import Activation
+from gradtrain.components.losses import Loss
+from gradtrain.components.regularizers import Regularizer
+from gradtrain.gradcheck.subject import Subject, away_from_kinks, incoming_last, leaf, said
+from gradtrain.lazy import Tensor, torch
+from gradtrain.stage import Shape
+
+
+def of_loss(loss: Loss, generator: torch.Generator, dtype: torch.dtype) -> Iterator[Subject]:
+    points = away_from_kinks(lambda: loss.samples(generator), loss.kink, generator)
+    for number, (prediction, target) in enumerate(points):
+        by_class = loss.kinds[0] == "class"
+        shape = (len(prediction), *prediction.shape[2:]) if by_class else tuple(prediction.shape)
+        p, y = leaf(prediction, dtype), target.to(dtype) if target.is_floating_point() else target
+        yield Subject(
+            inputs={"prediction": p, "target": y},
+            leaves=["prediction"],
+            implementation=partial(loss.forward, p, y),
+            textbook=partial(loss.textbook, p, y),
+            gradient=partial(_loss_gradient, loss, p, y),
+            shape=shape,
+            sample=number,
+            point=f"{said('prediction', p)}, {said('target', y)}",
+        )
+        if float(loss.count(y)) > 0:
+            yield _reduced(loss, "mean", loss.mean, loss.count(y), p, y, shape, number)
+        if loss.reduce != "mean":
+            divisor = 1.0 if loss.reduce == "sum" else float(len(p))
+            yield _reduced(loss, "reduced", loss.reduced, divisor, p, y, shape, number)
+
+
+def _loss_gradient(loss: Loss, p: Tensor, y: Tensor, g: Tensor) -> Mapping[str, Tensor]:
+    return {"prediction": loss.gradient(g, p, y)}
+
+
+def _reduced(
+    loss: Loss,
+    of: str,
+    implementation: Callable[[Tensor, Tensor], Tensor],
+    divisor: Tensor | float,
+    p: Tensor,
+    y: Tensor,
+    shape: Shape,
+    number: int,
+) -> Subject:
+    """What a batch is reduced to: the sum of the textbook's numbers over the divisor of the rule."""
+    return Subject(
+        inputs={"prediction": p, "target": y},
+        leaves=["prediction"],
+        implementation=partial(implementation, p, y),
+        textbook=lambda: loss.textbook(p, y).sum() / divisor,
+        gradient=lambda g: {"prediction": loss.gradient((g / divisor).expand(shape), p, y)},
+        shape=(),
+        of=of,
+        sample=number,
+        point=f"{said('prediction', p)}, {said('target', y)}",
+    )
+
+
+def _penalty_gradient(penalty: Regularizer, w: Tensor, g: Tensor) -> Mapping[str, Tensor]:
+    return {"weight": penalty.gradient(g, w)}
+
+
+def of_regularizer(penalty: Regularizer, generator: torch.Generator, dtype: torch.dtype) -> Iterator[Subject]:
+    points = away_from_kinks(lambda: [(w,) for w in penalty.samples(generator)], penalty.kink, generator)
+    for number, (weight,) in enumerate(points):
+        w = leaf(weight, dtype)
+        yield Subject(
+            inputs={"weight": w},
+            leaves=["weight"],
+            implementation=partial(penalty.forward, w),
+            textbook=partial(penalty.textbook, w),
+            gradient=partial(_penalty_gradient, penalty, w),
+            shape=(),
+            sample=number,
+            point=said("weight", w),
+        )
+
+
+def of_activation(
+    activation: Activation, generator: torch.Generator, dtype: torch.dtype
+) -> Iterator[Subject]:
+    points = away_from_kinks(
+        lambda: [(x,) for x in activation.samples(generator)], activation.kink, generator
+    )
+    for number, (sample,) in enumerate(points):
+        x = leaf(sample, dtype)
+        yield Subject(
+            inputs={"x": x},
+            leaves=["x"],
+            implementation=partial(activation.forward, x),
+            textbook=partial(activation.textbook, x),
+            gradient=partial(incoming_last, activation.gradient, x),
+            shape=(len(x), *activation.output_shape(tuple(x.shape[1:]))),
+            sample=number,
+            point=said("x", x),
+        )

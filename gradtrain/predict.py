@@ -1,0 +1,88 @@
+"""Applying a trained run to new inputs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradtrain.components.datasets._arrays import read_npz
+from gradtrain.components.datasets._tensors import inputs
+from gradtrain.components.datasets.csv import Csv
+from gradtrain.components.datasets.npz import Npz
+from gradtrain.components.metrics import decided
+from gradtrain.problems import Place, Problem, quote
+from gradtrain.start import Trained, reopen
+
+AT_ONCE = 1024
+"""Samples in one forward pass."""
+
+
+def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]]:
+    """One record a sample: the class with its probability, or the values. Raises `Problem`s.
+
+    A `.csv` table needs the columns that trained the model, in any order; an `.npz` file the array of inputs.
+    """
+    trained = reopen(run, which)
+    x = _read(trained, data)
+    if trained.facts.shape is not None and tuple(x.shape[1:]) != trained.facts.shape:
+        raise Problem("input-shape", f"the inputs have the shape {list(x.shape[1:])}, the model was trained on {list(trained.facts.shape)}", Place(str(data)))
+    network = trained.networks["model"].eval()
+    device = next(network.parameters()).device
+    records: list[dict[str, Any]] = []
+    with torch.no_grad():
+        for chunk in x.split(AT_ONCE):
+            fields = {"x": chunk.to(device)}
+            for use, fitted in zip(trained.pipeline.transforms, trained.pipeline.fitted, strict=True):
+                if use.on == "x":
+                    fields["x"] = use.part.forward(fields["x"], fitted)
+            records += _records(trained, trained.task.predict(trained.networks, {"x": trained.pipeline.typed("x", fields["x"])}))
+    return records
+
+
+def _read(trained: Trained, data: Path) -> Tensor:
+    source = trained.run.data.source
+    if data.suffix == ".csv":
+        if not trained.features:
+            raise Problem("input-shape", "this model was not trained on a table", Place(str(data)), help="give an .npz file with its inputs")
+        return Csv(path=str(data), target=trained.features[0], features=trained.features, delimiter=source.delimiter if isinstance(source, Csv) else ",").load(Path()).fields["x"]
+    if data.suffix != ".npz":
+        raise Problem("data-format", f"{quote(str(data))} is neither a .csv nor an .npz file", Place(str(data)), help="save the inputs as one of them")
+    name = source.x if isinstance(source, Npz) else "x"
+    x = inputs(read_npz(data, (name,))[name], name, data)
+    shape = trained.facts.shape
+    return x.unsqueeze(1) if shape is not None and x.ndim == len(shape) and tuple(x.shape[1:]) == shape[1:] else x
+
+
+def _records(trained: Trained, prediction: Tensor) -> Iterator[dict[str, Any]]:
+    if trained.kind == "class":
+        chances = prediction.softmax(dim=1)
+        for index, row in zip(decided(prediction, "class").tolist(), chances.tolist(), strict=True):
+            yield {"class": trained.labels[index] if trained.labels else index, "probability": row[index]}
+    elif trained.kind == "value":
+        for row in prediction.reshape(len(prediction), -1).tolist():
+            yield {"value": row[0]} if len(row) == 1 else {f"value_{i}": value for i, value in enumerate(row)}
+    else:
+        scores, answers = prediction.reshape(len(prediction), -1).tolist(), decided(prediction, trained.kind).reshape(len(prediction), -1).tolist()
+        yes, no = (1, -1) if trained.kind == "pm1" else (1, 0)
+        for score, answer in zip(scores, answers, strict=True):
+            one = len(score) == 1
+            yield {f"answer{'' if one else f'_{i}'}": yes if a else no for i, a in enumerate(answer)} | {f"score{'' if one else f'_{i}'}": s for i, s in enumerate(score)}
+
+
+def written(records: list[dict[str, Any]], *, as_json: bool) -> str:
+    """The records as CSV text, or as one JSON object a line. A cell that a spreadsheet would run gets a quote before it."""
+    if as_json:
+        return "".join(json.dumps(record) + "\n" for record in records)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(records[0] if records else [])
+    for record in records:
+        writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t" else v for v in record.values()])
+    return file.getvalue()

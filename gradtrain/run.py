@@ -1,0 +1,332 @@
+"""A run from its config to its end: assemble the parts, consume the loop, save, log, show, stop."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from gradtrain.assemble import Parts, assemble, target_kind
+from gradtrain.components.datasets import Examples
+from gradtrain.components.metrics import Value
+from gradtrain.config.checks import check
+from gradtrain.config.load import Config
+from gradtrain.config.sections import Run
+from gradtrain.problems import Place, Problem
+from gradtrain.report.display import Display, Plan
+from gradtrain.report.model import plan_of
+from gradtrain.storage import checkpoint
+from gradtrain.storage.folder import RunFolder
+from gradtrain.storage.journal import Journal
+from gradtrain.training import state
+from gradtrain.training.evaluation import measure
+from gradtrain.training.loop import Step, train
+from gradtrain.training.precision import warning
+from gradtrain.training.update import NonFinite
+
+
+@dataclass
+class Memory:
+    """What a run remembers beside its tensors; all of it stands in a checkpoint's trainer.json."""
+
+    best: float | None = None
+    best_step: int | None = None
+    least: float | None = None
+    """Best value that early stopping saw."""
+    since: int = 0
+    """Evaluations since then."""
+    seconds: float = 0.0
+    """Time spent before this process."""
+    journal: int = 0
+    """Length of the journal, in bytes."""
+
+
+@dataclass
+class Outcome:
+    """How a run ended."""
+
+    state: str
+    """finished | interrupted | failed."""
+    reason: str
+    step: int
+    results: dict[str, dict[str, Value]] = field(default_factory=dict)
+    exit_code: int = 0
+
+
+class Stop:
+    """Signals as a flag that the run reads between steps and between batches of an evaluation.
+
+    The first SIGINT, SIGTERM or SIGHUP asks the run to save and end; the second SIGINT ends it at once. A process that
+    was started with SIGHUP ignored (nohup) keeps ignoring it.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[Stop]:
+        kept: dict[int, Any] = {}
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(ValueError):  # only the main thread may listen
+                if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):
+                    kept[number] = signal.signal(number, self.note)
+        try:
+            yield self
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            os._exit(130)
+        self.signal = number
+
+    @property
+    def reason(self) -> str:
+        return signal.Signals(self.signal).name if self.signal is not None else ""
+
+
+def device_of(name: str) -> torch.device:
+    """The device that a config's `device:` means here. Raises `Problem` (resources) when it is absent."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    present = {"cpu": True, "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(), "mps": torch.backends.mps.is_available()}
+    if not present[device.type]:
+        raise Problem("device-missing", f"this machine has no device `{name}`", help="write `device: auto` or `device: cpu`")
+    return device
+
+
+def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
+    """The validated run and its parts. Raises `Problem`s: configuration, data, resources.
+
+    `base` is where relative paths of data begin.
+    """
+    data = config.data()
+    config.run(data.source.facts(), check)
+    examples: Examples = data.source.load(base)
+    places: dict[int, Place] = {}
+
+    def checked(run: Run, composer: Any, facts: Any) -> None:
+        check(run, composer, facts)
+        places.update({key: node.at for key, node in composer.places.items()})
+        kept.append(composer)
+
+    kept: list[Any] = []  # keeps the records alive whose ids `places` knows
+    config.warnings.clear()
+    run = config.run(examples.facts, checked)
+    if target_kind(run.data, examples.facts) is None:
+        raise Problem("missing-key", "the kind of target is not known", Place(config.path), "this source does not say what its targets are", "add `target: {kind: class}` (or value, binary, …) under `data:`")
+    device = device_of(run.device)
+    warnings = [*config.warnings, *([found] if (found := warning(run.precision, device)) else [])]
+    parts = assemble(run, examples, lambda record: places.get(id(record)), device)
+    return run, parts, warnings
+
+
+def execute(run: Run, parts: Parts, folder: RunFolder, display: Display, warnings: list[Problem], *, resume: bool = False, limit: int | None = None) -> Outcome:
+    """Train to the end, or to a signal; the folder's lock is the caller's. Raises `Problem`s.
+
+    `limit` cuts every evaluation to that many batches.
+    """
+    runner = Runner(run, parts, folder, display, limit)
+    with runner.stop.listening():
+        return runner.run_all(warnings, resume)
+
+
+class Runner:
+    """One process's share of a run."""
+
+    def __init__(self, run: Run, parts: Parts, folder: RunFolder, display: Display, limit: int | None) -> None:
+        self.run, self.parts, self.folder, self.display = run, parts, folder, display
+        self.limit = limit if limit is not None else None if run.evaluation.batches == "all" else run.evaluation.batches
+        self.stop = Stop()
+        self.memory = Memory()
+        self.measured: dict[str, dict[str, Value]] = {}
+        self.modes: dict[str, str] = {"loss": "min", **{metric.name(): metric.mode for metric in parts.metrics}}
+        has_val = "val" in parts.splits and "val" in run.evaluation.splits
+        self.best = run.checkpoint.best or ("val.loss" if has_val else None)
+        self.saved = -1
+
+    def run_all(self, warnings: list[Problem], resume: bool) -> Outcome:
+        start = self.restored() if resume else 0
+        self.began = time.monotonic()
+        self.journal = Journal(self.folder.journal, self.memory.journal if resume else 0)
+        self.display.begin(plan_of(self.run, self.parts, str(self.folder.path), start, self.best))
+        for problem in warnings:
+            self.display.warn(problem)
+        self.folder.write_status("running", step=start)
+        try:
+            outcome = self.trained(start)
+        except NonFinite as error:
+            self.folder.write_status("failed", step=self.step, reason=str(error), exit_code=4)
+            raise self.nonfinite(error) from None
+        except BaseException as error:
+            code = error.exit_code if isinstance(error, Problem) else 1
+            with contextlib.suppress(OSError, Problem):
+                self.folder.write_status("failed", step=self.step, reason=f"{type(error).__name__}: {error}", exit_code=code)
+            raise
+        finally:
+            self.journal.close()
+        self.folder.write_status(outcome.state, step=outcome.step, reason=outcome.reason, exit_code=outcome.exit_code)
+        self.display.end(outcome.state, outcome.reason, outcome.results, self.seconds(), outcome.step)
+        return outcome
+
+    step = 0
+
+    def trained(self, start: int) -> Outcome:
+        run, parts = self.run, self.parts
+        every = {name: section.every.steps(parts.per_epoch) for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))}
+        self.step = start
+        loop = train(
+            parts.networks, parts.task, parts.penalties, parts.updates, parts.rate, parts.splits["train"], parts.precision,
+            parts.parallel, start=start, steps=parts.steps,
+        )  # fmt: skip
+        for step in loop:
+            self.step = number = step.number
+            last = number == parts.steps
+            if number % every["log"] == 0 or last:
+                self.logged(step)
+            if self.display.wants(number):
+                self.shown(step)
+            improved = patience_out = False
+            if number % every["measure"] == 0 or last:
+                improved, patience_out = self.evaluated()
+            if improved or number % every["save"] == 0 or last or patience_out or self.stop.signal is not None:
+                self.save()
+            if self.stop.signal is not None and not last:
+                return Outcome("interrupted", f"{self.stop.reason}, saved at step {number}", number, exit_code=128 + self.stop.signal)
+            if patience_out:
+                watched = run.early_stopping.watch if run.early_stopping else ""
+                return self.finished(f"`{watched}` stopped improving")
+        return self.finished("done" if start < parts.steps else "already complete")
+
+    def finished(self, reason: str) -> Outcome:
+        """Measure what was not measured while training, on the weights that the config calls best."""
+        results = {split: dict(values) for split, values in self.measured.items()}
+        if "test" in self.parts.splits and (self.run.checkpoint.best or "test" not in results):
+            if self.run.checkpoint.best and self.memory.best_step not in (None, self.step):
+                kept = checkpoint.load(self.folder.checkpoints, self.memory.best_step)
+                state.restore_weights(kept.tensors, self.parts.networks)
+                results = {split: self.values(split) for split in results}
+            results["test"] = self.values("test")
+            self.display.evaluated(self.step, "test", results["test"])
+            weights = self.memory.best_step if self.run.checkpoint.best else self.step
+            self.journal.write({"kind": "evaluation", "step": self.step, "split": "test", "weights": weights, "metrics": results["test"]})
+        return Outcome("finished", reason, self.step, results)
+
+    def logged(self, step: Step) -> None:
+        """One line of the journal; reading the tensors waits for the device, at this interval only."""
+        norm = step.norm if step.norm is not None else self.parts.updates[-1].gradient_norm()
+        losses = {name: float(value) for name, value in step.losses.items()}
+        self.journal.write({
+            "kind": "step", "step": step.number, "epoch": self.epoch(step.number), "loss": {**losses, "total": float(step.total)},
+            "penalty": {name: float(value) for name, value in step.penalties.items()}, "lr": step.rate, "grad_norm": float(norm),
+            "seconds": round(self.seconds(), 3),
+        })  # fmt: skip
+
+    def shown(self, step: Step) -> None:
+        norm = step.norm if step.norm is not None else self.parts.updates[-1].gradient_norm()
+        self.display.step(step.number, float(step.total), step.rate, float(norm))
+
+    def epoch(self, step: int) -> int:
+        """The epoch that a step belongs to, from 1."""
+        return (step - 1) // self.parts.per_epoch + 1
+
+    def seconds(self) -> float:
+        return self.memory.seconds + time.monotonic() - self.began
+
+    def values(self, split: str) -> dict[str, Value]:
+        """One split, measured."""
+        parts = self.parts
+        return measure(parts.task, parts.networks, parts.splits[split], parts.metrics, parts.kind, parts.facts, parts.precision, self.limit)
+
+    def evaluated(self) -> tuple[bool, bool]:
+        """(whether the best value improved, whether patience ran out) after measuring every split of the config."""
+        average = self.run.evaluation.use_ema
+        for update in self.parts.updates if average else ():
+            update.swap()
+        try:
+            for split in self.run.evaluation.splits:
+                if split in self.parts.splits:
+                    self.measured[split] = values = self.values(split)
+                    self.journal.write({"kind": "evaluation", "step": self.step, "split": split, "metrics": values})
+                    self.display.evaluated(self.step, split, values)
+        finally:
+            for update in self.parts.updates if average else ():
+                update.swap()
+        schedule = self.parts.rate.schedule
+        if schedule is not None and schedule.watches:
+            self.parts.rate.observe(self.watched(getattr(schedule, "watch", "val.loss")))
+        return self.judged()
+
+    def judged(self) -> tuple[bool, bool]:
+        memory, improved, out = self.memory, False, False
+        if self.best is not None:
+            value = self.watched(self.best)
+            if _better(value, memory.best, self.run.checkpoint.mode or self.modes.get(self.best.partition(".")[2], "min")):
+                memory.best, memory.best_step, improved = value, self.step, True
+        stopping = self.run.early_stopping
+        if stopping is not None:
+            value = self.watched(stopping.watch)
+            better = _better(value, memory.least, stopping.mode or self.modes.get(stopping.watch.partition(".")[2], "min"))
+            memory.least, memory.since = (value, 0) if better else (memory.least, memory.since + 1)
+            out = memory.since >= stopping.patience
+        return improved, out
+
+    def watched(self, name: str) -> float:
+        split, _, metric = name.partition(".")
+        value = self.measured.get(split, {}).get(metric, float("nan"))
+        return value if isinstance(value, float) else float("nan")
+
+    def save(self) -> None:
+        """Commit a checkpoint of this step."""
+        parts, memory = self.parts, self.memory
+        tensors, numbers = state.capture(parts.networks, parts.updates, parts.rate, parts.precision, parts.task, parts.pipeline)
+        kept = {**vars(memory), "seconds": self.seconds(), "journal": self.journal.offset()}
+        facts = {
+            "numbers": numbers, "memory": kept, "measured": self.measured, "kind": parts.kind, "labels": list(parts.labels),
+            "features": list(parts.features), "facts": asdict(parts.source),
+        }  # fmt: skip
+        protect = {memory.best_step} if memory.best_step is not None else set()
+        path = checkpoint.save(self.folder.checkpoints, self.step, tensors, facts, keep=self.run.checkpoint.keep, protect=protect, finite=(state.WEIGHTS,))
+        self.display.saved(self.step, str(path), memory.best_step == self.step)
+
+    def restored(self) -> int:
+        """Take everything back from the newest checkpoint that is whole; the step it was made at."""
+        found = checkpoint.newest(self.folder.checkpoints, warn=self.display.warn)
+        lines = state.mismatches(found.tensors, self.parts.networks)
+        if lines:
+            raise Problem("checkpoint-model", "the checkpoint was made by another model", Place(str(found.path)), "; ".join(lines[:10]), "resume with the config it was made with")
+        parts = self.parts
+        state.restore(found.tensors, found.facts["numbers"], parts.networks, parts.updates, parts.rate, parts.precision, parts.task)
+        self.memory = Memory(**found.facts["memory"])
+        self.measured = found.facts["measured"]
+        return found.step
+
+    def nonfinite(self, error: NonFinite) -> Problem:
+        """The refusal of a loss or gradient that is no number: nothing was changed by it."""
+        step = self.step + 1
+        kept = checkpoint.steps(self.folder.checkpoints)
+        good = f"the last good checkpoint is of step {max(kept)}" if kept else "no checkpoint was made before it"
+        indices = self.parts.splits["train"].indices(self.step)[:8].tolist()
+        return Problem(
+            "nonfinite", f"{error.what} is {error.value} at step {step}", Place(str(self.folder.path)),
+            f"the update was not made; learning rate {self.parts.rate.at(self.step):.4g}, first samples of the batch {indices}; {good}",
+            "lower the learning rate, clip the gradient (`training.clip_norm: 1.0`), or look for bad samples",
+        )  # fmt: skip
+
+
+def _better(value: float, best: float | None, mode: str) -> bool:
+    if not math.isfinite(value):
+        return False
+    return best is None or (value < best if mode == "min" else value > best)
+

@@ -1,0 +1,174 @@
+"""Beginning, resuming and reopening runs: from a path to a running or a trained one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gradtrain.assemble import Parts, dtype_of, facts_after, network_of
+from gradtrain.components.datasets import Facts
+from gradtrain.components.objectives import Task
+from gradtrain.config.load import Config, read
+from gradtrain.config.scalars import dump
+from gradtrain.config.sections import Run
+from gradtrain.problems import Place, Problem, quote
+from gradtrain.report.display import Display, display
+from gradtrain.run import Outcome, device_of, execute, prepare
+from gradtrain.storage import checkpoint
+from gradtrain.storage.folder import RunFolder
+from gradtrain.training import state
+from gradtrain.training.evaluation import measure
+from gradtrain.training.samples import Pipeline
+
+RUNS = Path("runs")
+"""Where runs are kept, relative to where the command is started."""
+
+
+def start(
+    path: Path, *, profile: str | None = None, overrides: Sequence[str] = (), folder: Path | None = None, dry_run: bool = False,
+    as_json: bool = False, shown: Display | None = None,
+) -> Outcome:  # fmt: skip
+    """Train a config from its beginning. Raises `Problem`s."""
+    config = read(path, profile, overrides)
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="gradtrain-") as place:
+            return _dry(config, Path(place), shown or display(as_json))
+    base = Path.cwd()
+    run, parts, warnings = prepare(config, base)
+    place = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
+    with place.lock():
+        place.write("config.yaml", dump(config.resolved()))
+        place.write("environment.json", json.dumps(_environment(run, parts, base), indent=1) + "\n")
+        return execute(run, parts, place, shown or display(as_json), warnings)
+
+
+def _dry(config: Config, place: Path, shown: Display) -> Outcome:
+    run, parts, warnings = prepare(config, Path.cwd())
+    parts.steps = 1
+    with (folder := RunFolder.create(place / "run")).lock():
+        return execute(run, parts, folder, shown, warnings, limit=1)
+
+
+def go_on(path: Path, *, as_json: bool = False, shown: Display | None = None) -> Outcome:
+    """Resume a run. A finished one stays as it is. Raises `Problem`s."""
+    folder = RunFolder.open(path)
+    with folder.lock():
+        status = folder.status()
+        if status.get("state") == "finished":
+            print(f"{path}: already complete", file=sys.stderr)
+            return Outcome("finished", "already complete", int(status.get("step", 0)))
+        base = _base(folder)
+        run, parts, warnings = prepare(read(folder.path / "config.yaml"), base)
+        fresh = not checkpoint.steps(folder.checkpoints)
+        return execute(run, parts, folder, shown or display(as_json), warnings + _changed(folder, run, parts), resume=not fresh)
+
+
+@dataclass
+class Trained:
+    """A trained model, opened for use without the data that trained it."""
+
+    run: Run
+    networks: Mapping[str, nn.Module]
+    pipeline: Pipeline
+    task: Task
+    kind: str
+    labels: tuple[str, ...]
+    features: tuple[str, ...]
+    facts: Facts
+    """Of the data as it was stored."""
+    step: int
+
+
+def reopen(path: Path, which: str = "best") -> Trained:
+    """The model of a run with the weights of its best checkpoint (`best`), its newest (`last`) or of a step. Raises `Problem`s."""
+    folder = RunFolder.open(path)
+    found = chosen(folder, which)
+    kept = found.facts["facts"]
+    facts = Facts(**{**kept, "shape": tuple(kept["shape"]) if kept["shape"] else None, "range": tuple(kept["range"]) if kept["range"] else None})
+    run = read(folder.path / "config.yaml").run(facts)
+    device, dtype = device_of(run.device), dtype_of(run)
+    networks = {role: network_of(network, facts_after(facts, run.data), dtype, device) for role, network in run.networks.items()}
+    fit(found, networks)
+    fitted = [{name.split(".", 2)[2]: value.to(device) for name, value in found.tensors.items() if name.startswith(f"transform.{i}.")} for i in range(len(run.data.transforms))]
+    task = run.objective.start(run.loss, found.facts["kind"], facts)
+    return Trained(run, networks, Pipeline(run.data.transforms, fitted, dtype), task, found.facts["kind"], tuple(found.facts["labels"]), tuple(found.facts["features"]), facts, found.step)
+
+
+def measured(path: Path, split: str, which: str = "best") -> dict[str, Any]:
+    """Metric → value of one split of a run's own data. Raises `Problem`s."""
+    folder = RunFolder.open(path)
+    _, parts, _ = prepare(read(folder.path / "config.yaml"), _base(folder))
+    if split not in parts.splits:
+        raise Problem("no-split", f"this run has no split `{split}`", why=f"it has {', '.join(f'`{name}`' for name in parts.splits)}", help="name one of them with `--split`")
+    fit(chosen(folder, which), parts.networks)
+    return measure(parts.task, parts.networks, parts.splits[split], parts.metrics, parts.kind, parts.facts, parts.precision)
+
+
+def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
+    """The checkpoint that `--checkpoint` means. Raises `Problem`s."""
+    if which.isdigit():
+        return checkpoint.load(folder.checkpoints, int(which))
+    if which not in ("best", "last"):
+        raise Problem("option-value", f"`--checkpoint` cannot be {quote(which)}", help="write `best`, `last` or the number of a step")
+    newest = checkpoint.newest(folder.checkpoints)
+    best = newest.facts["memory"].get("best_step")
+    return checkpoint.load(folder.checkpoints, best) if which == "best" and best not in (None, newest.step) else newest
+
+
+def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module]) -> None:
+    """Put a checkpoint's weights into the networks. Raises `Problem` when they are of another model."""
+    if lines := state.mismatches(found.tensors, networks):
+        raise Problem("checkpoint-model", "the checkpoint was made by another model", Place(str(found.path)), "; ".join(lines[:10]))
+    state.restore_weights(found.tensors, networks)
+
+
+def _base(folder: RunFolder) -> Path:
+    """Where the run's relative paths begin: where it was started, while that place exists."""
+    recorded = Path(str(folder.read_json("environment.json").get("directory", ".")))
+    return recorded if recorded.is_dir() else Path.cwd()
+
+
+def _environment(run: Run, parts: Parts, base: Path) -> dict[str, Any]:
+    return {
+        "gradtrain": _version(), "torch": torch.__version__, "python": platform.python_version(), "platform": platform.platform(),
+        "processor": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads(), "device": str(parts.device),
+        "seed": run.seed, "command": sys.argv, "directory": str(base), "data": {str(path): _hash(path) for path in parts.files},
+    }  # fmt: skip
+
+
+def _changed(folder: RunFolder, run: Run, parts: Parts) -> list[Problem]:
+    """What is different now from when the run began, and may change its bits."""
+    then = folder.read_json("environment.json")
+    now = _environment(run, parts, Path.cwd())
+    warnings = []
+    for key in ("torch", "threads", "processor", "data"):
+        if key in then and then[key] != now[key]:
+            what = "the data files have changed" if key == "data" else f"`{key}` was {then[key]} when the run began and is {now[key]} now"
+            warnings.append(Problem("environment-changed", what, why="the run goes on, but not bit for bit as it would have", severity="warning"))
+    return warnings
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _version() -> str:
+    try:
+        return metadata.version("gradtrain")
+    except metadata.PackageNotFoundError:
+        return "source"

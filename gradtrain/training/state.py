@@ -1,0 +1,82 @@
+"""Everything a run must remember to go on bit by bit: tensors under dotted names, and plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradtrain.components.objectives import Task
+from gradtrain.training.precision import Precision
+from gradtrain.training.samples import Pipeline
+from gradtrain.training.schedule import LearningRate
+from gradtrain.training.update import Update
+
+WEIGHTS = "network."
+"""Names of what must be finite before it is kept begin with this."""
+
+
+def capture(
+    networks: Mapping[str, nn.Module], updates: Sequence[Update], rate: LearningRate, precision: Precision, task: Task, pipeline: Pipeline
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """(tensors, numbers) of a run between two steps."""
+    tensors = {f"{WEIGHTS}{role}.{name}": value.detach() for role, network in networks.items() for name, value in _named(network).items()}
+    numbers: dict[str, Any] = {"rate": rate.memory, "precision": precision.state(), "updates": {}}
+    for update in updates:
+        kept, plain = update.state()
+        tensors |= {f"update.{update.name}.{name}": value for name, value in kept.items()}
+        numbers["updates"][update.name] = plain
+    tensors |= {f"task.{name}": value for name, value in task.state().items()}
+    tensors |= {f"transform.{i}.{name}": value for i, fitted in enumerate(pipeline.fitted) for name, value in fitted.items()}
+    tensors["rng.cpu"] = torch.get_rng_state()
+    for index in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0):
+        tensors[f"rng.cuda.{index}"] = torch.cuda.get_rng_state(index)
+    return tensors, numbers
+
+
+def restore(
+    tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], networks: Mapping[str, nn.Module], updates: Sequence[Update],
+    rate: LearningRate, precision: Precision, task: Task,
+) -> None:  # fmt: skip
+    """Take back what `capture` gave; names and shapes must fit (`mismatches` says whether they do)."""
+    restore_weights(tensors, networks)
+    for update in updates:
+        update.restore(_below(tensors, f"update.{update.name}."), numbers["updates"][update.name])
+    rate.memory = dict(numbers["rate"])
+    precision.restore(numbers["precision"])
+    task.restore(_below(tensors, "task."))
+    torch.set_rng_state(tensors["rng.cpu"])
+    for name, value in _below(tensors, "rng.cuda.").items():
+        if torch.cuda.is_available() and int(name) < torch.cuda.device_count():
+            torch.cuda.set_rng_state(value, int(name))
+
+
+def restore_weights(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module]) -> None:
+    """Only the networks' parameters and buffers, in place."""
+    with torch.no_grad():
+        for role, network in networks.items():
+            for name, value in _named(network).items():
+                value.copy_(tensors[f"{WEIGHTS}{role}.{name}"])
+
+
+def mismatches(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module]) -> list[str]:
+    """One line for every parameter that a checkpoint has in another shape, lacks, or has too much."""
+    wanted = {f"{WEIGHTS}{role}.{name}": value for role, network in networks.items() for name, value in _named(network).items()}
+    lines = []
+    for name in sorted({n for n in tensors if n.startswith(WEIGHTS)} | wanted.keys()):
+        saved = list(tensors[name].shape) if name in tensors else "not saved"
+        built = list(wanted[name].shape) if name in wanted else "not in the model"
+        if saved != built:
+            lines.append(f"{name.removeprefix(WEIGHTS)}: {saved} in the checkpoint, {built} here")
+    return lines
+
+
+def _named(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers once each, also when they are tied."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

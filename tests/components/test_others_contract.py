@@ -1,0 +1,22 @@
+"""Components without mathematics of their own keep the contract of every record: docstring and round trip."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradtrain.registry import families, names
+
+SHELVES = ["augmentations", "datasets", "metrics", "objectives", "transforms"]
+MEMBERS = [(shelf, name) for shelf in SHELVES for name in names(families()[shelf])]
+
+
+@pytest.mark.parametrize(("shelf", "name"), MEMBERS, ids=[name for _, name in MEMBERS])
+def test_contract(shelf, name, keeps_contract):
+    keeps_contract(families()[shelf], name)
+
+
+def test_every_family_has_a_contract_test():
+    elsewhere = {
+        "activations", "initializers", "layers", "losses", "models", "normalizations", "optimizers", "regularizers", "schedules",
+    }  # fmt: skip
+    assert elsewhere | set(SHELVES) == set(families())
