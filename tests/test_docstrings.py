@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -47,13 +44,3 @@ class TestComponent:
             assert any(set(case) & own for case in cls.cases), f"`cases` never sets any of {sorted(own)}"
         if own - required and not required:
             assert any(component != cls() for component in made), "`cases` holds only the defaults"
-
-    def test_class_is_the_camel_case_of_its_file(self, family, cls):
-        stem = Path(inspect.getfile(cls)).stem
-        assert cls.__name__.lower() == stem.replace("_", "")
-        assert cls.__name__[0].isupper()
-
-    def test_file_has_one_public_class(self, family, cls):
-        tree = ast.parse(inspect.getsource(sys.modules[cls.__module__]))
-        public = [n.name for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_")]
-        assert public == [cls.__name__]

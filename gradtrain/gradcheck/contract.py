@@ -26,6 +26,17 @@ from gradtrain.lazy import torch
 from gradtrain.registry import Component
 from gradtrain.stage import Stage
 
+PROVEN_BY: dict[type[Component], str] = {
+    Loss: "forward",
+    Regularizer: "forward",
+    Stage: "forward",
+    Model: "forward",
+    Optimizer: "update",
+    Schedule: "finite",
+    Initializer: "finite",
+}
+"""Family → a check without which nothing was proven: an empty list of samples must not look like a proof."""
+
 
 def check(family: str, name: str, cls: type[Component], seed: int = 0) -> list[Finding]:
     """Everything that can be said about one component, in a fixed order.
@@ -65,6 +76,12 @@ def _case(family: str, name: str, cls: type[Component], case: Mapping[str, Any],
             prove_schedule(component, ledger, _generator(seed))
         case Initializer():
             prove_initializer(component, ledger, seed)
+    for family_class, wanted in PROVEN_BY.items():
+        if isinstance(component, family_class):
+            known = any(finding.check == wanted for finding in ledger.findings)
+            ledger.state(
+                "coverage", known, f"nothing to prove: no sample or input shape led to a check of `{wanted}`"
+            )
     return ledger.findings
 
 

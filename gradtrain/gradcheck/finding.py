@@ -83,6 +83,8 @@ class Finding:
     """The input in words."""
     note: str = ""
     """Why it failed, where that is no number."""
+    at: float | None = None
+    """The tensor that a gradient is taken by, at the worst element."""
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -121,8 +123,10 @@ class Ledger:
         expected: Tensor,
         scale: float = 0.0,
         digits: float = DIGITS,
+        by: Tensor | None = None,
         **evidence: Any,
     ) -> None:
+        """Whether two tensors agree; `by` is what a gradient was taken by."""
         if got.shape != expected.shape:
             self.write(
                 check,
@@ -137,7 +141,8 @@ class Ledger:
             name: getattr(found, name)
             for name in ("digits", "element", "got", "expected", "disagree", "elements")
         }
-        self.write(check, verdict, **numbers, **evidence)
+        at = float(by.detach()[found.element]) if by is not None and by.numel() else None
+        self.write(check, verdict, **numbers, at=at, **evidence)
 
     @contextmanager
     def attempt(self, check: str, **evidence: Any) -> Iterator[None]:

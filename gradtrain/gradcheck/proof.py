@@ -67,7 +67,7 @@ def _gradients(subject: Subject, got: Tensor, g: Tensor, scale: float, ledger: L
         elif found.dtype != leaf.dtype:
             ledger.write(check, "fail", note=f"{leaf.dtype} in, {found.dtype} back", **where)
         else:
-            ledger.compare(check, found, closed[name], scale, **where)
+            ledger.compare(check, found, closed[name], scale, by=leaf, **where)
     if extra := closed.keys() - leaves.keys() - {"x"}:
         ledger.write(
             f"gradient of {min(extra)}{suffix}",

@@ -88,7 +88,7 @@ def show(report: Report, console: Console, rows: bool = True) -> None:
 
 def table(rows: Iterable[Row]) -> Table:
     """Seven columns that fit 80 characters; names fold rather than vanish."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     grid.add_column("family", no_wrap=True)
     grid.add_column("component", overflow="fold")
     for title in ("cases", "checks", "digits"):
@@ -147,7 +147,9 @@ def evidence(finding: Finding) -> str:
         ("input", f"{finding.point} (sample {finding.sample})" if finding.point else ""),
     ]
     if finding.element is not None:
-        parts.append(("element", f"{list(finding.element)}"))
+        leaf = finding.check.removeprefix("gradient of ").split()[0]
+        where = "" if finding.at is None else f", where {leaf} is {finding.at!r}"
+        parts.append(("element", f"{list(finding.element)}{where}"))
     if finding.got is not None and finding.expected is not None:
         parts += [
             ("got", f"{finding.got!r:<24} {sides[0]}"),
@@ -174,7 +176,7 @@ def as_json(report: Report) -> dict[str, Any]:
     `findings`: one object a check with `family`, `component`, `case` (hyper-parameters, as text where JSON
     has no word for them), `check`, `verdict` ("pass", "fail", "nonfinite"), `digits`, `element` (indices or
     null), `got`, `expected`, `relative` (numbers, or "nan", "inf", "-inf", or null), `disagree`,
-    `elements`, `sample`, `point`, `note`, `seconds`.
+    `elements`, `sample`, `point`, `note`, `at` (number or null), `seconds`.
     """
     return {
         "format": FORMAT,

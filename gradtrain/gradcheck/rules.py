@@ -124,10 +124,11 @@ def prove_schedule(schedule: Schedule, ledger: Ledger, generator: torch.Generato
         point = f"a run of {total}"
         with ledger.attempt("finite", sample=number, point=point):
             memory = schedule.start()
-            rates, twice = [], []
+            rates, twice, kept = [], [], True
             for t in range(total):
                 before = json.dumps(memory)
                 rates.append(schedule.at(t, total, 0.1, memory))
+                kept = kept and json.dumps(memory) == before
                 twice.append(schedule.at(t, total, 0.1, json.loads(before)))
                 if schedule.watches:
                     memory = schedule.observe(float(torch.rand((), generator=generator)), memory)
@@ -146,6 +147,9 @@ def prove_schedule(schedule: Schedule, ledger: Ledger, generator: torch.Generato
                 f"the rate at t = {low} is {rates[low or 0]}",
                 sample=number,
                 point=point,
+            )
+            ledger.state(
+                "memory kept", kept, "`at` changed the memory: only `observe` may", sample=number, point=point
             )
             ledger.state(
                 "same twice",

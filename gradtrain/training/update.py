@@ -41,7 +41,8 @@ class Update:
         decay: Sequence[tuple[float, list[Tensor]]] = (),
     ) -> None:
         self.name, self.accumulate = name, accumulate
-        self.clip_norm, self.clip_value, self.decay = clip_norm, clip_value, tuple(decay)
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.decay = [(strength, [tensor.detach() for tensor in tensors]) for strength, tensors in decay]
         self.parameters: list[Tensor] = [p for group in groups for p in group["params"]]
         self.optimizer = optimizer.build(groups)
         self.scales = tuple(scales)
@@ -49,7 +50,8 @@ class Update:
         self.rate: float | None = None
         self.guarded = self.parameters[0].device.type == "cpu"  # elsewhere reading a number would wait for the device
         self.ema = ema
-        self.average = [p.detach().clone() for p in self.parameters] if ema is not None else []
+        self.detached = [p.detach() for p in self.parameters]
+        self.average = [p.clone() for p in self.detached] if ema is not None else []
 
     def clip(self, precision: Precision, total: Tensor) -> Tensor | None:
         """Cut or scale the gradients; the norm before clipping, when clipping by norm. Raises `NonFinite`."""
@@ -77,7 +79,7 @@ class Update:
             torch._foreach_mul_(tensors, 1 - lr * strength)
         precision.step(self.optimizer)
         if self.ema is not None:
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - self.ema)
+            torch._foreach_lerp_(self.average, self.detached, 1 - self.ema)
 
     def gradient_norm(self) -> Tensor:
         """Norm of the whole gradient as it stands."""

@@ -16,7 +16,6 @@ def test_contract(shelf, name, keeps_contract):
 
 
 def test_every_family_has_a_contract_test():
-    elsewhere = {
-        "activations", "initializers", "layers", "losses", "models", "normalizations", "optimizers", "regularizers", "schedules",
-    }  # fmt: skip
-    assert elsewhere | set(SHELVES) == set(families())
+    proven = {"activations", "initializers", "layers", "losses", "models", "normalizations"}
+    proven |= {"optimizers", "regularizers", "schedules"}
+    assert proven | set(SHELVES) == set(families())

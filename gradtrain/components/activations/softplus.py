@@ -14,9 +14,9 @@ class Softplus(Activation):
     value     log(1 + e^(beta x)) / beta,  and x  where beta x > threshold
     gradient  1 / (1 + e^(-beta x)),  and 1  where beta x > threshold
     paper     Dugas, Bengio, Bélisle, Nadeau & Garcia (2000), NIPS 13:472-478
-    note      The threshold is PyTorch's, not the paper's. Above it x stands for a value that is larger by less
-              than e^-threshold / beta: 2e-9 by default, below what float32 resolves there, but not float64.
-              With `threshold: 40` float64 does not see it either.
+    note      The threshold is PyTorch's, not the paper's. Above it x stands for a value that is larger by at
+              most e^-threshold / beta: 2e-9 by default, too little for float32 to see there. With
+              `threshold: 40` float64 does not see it either.
     """
 
     cases = [{}, {"beta": 2.5}, {"threshold": 2.0}, {"beta": 0.7, "threshold": 40.0}]

@@ -12,7 +12,7 @@ from gradtrain.problems import Problem
 
 
 class BinaryCrossEntropy(Loss):
-    """How surprised the model is by a yes or no: minus the logarithm of the probability it gave to the answer.
+    """How surprised the model is by a yes or no: minus the logarithm of the answer's probability.
 
     With the raw score s = prediction, σ(s) = 1/(1 + e^-s), the answer y = target in 0..1 and c = pos_weight:
 

@@ -24,9 +24,9 @@ class CrossEntropy(Loss):
     gradient  (Σ_j weights_j q_j) p_k - weights_k q_k  with respect to prediction_k
     paper     Szegedy et al. (2016), CVPR, Rethinking the Inception Architecture, section 7, arXiv:1512.00567
     shape     prediction [batch, class, ...], target int64 [batch, ...] or probabilities [batch, class, ...]
-    note      The mean divides by the sum of the weights of the real targets' classes, as PyTorch does; a target
-              of probabilities counts 1 a sample, whatever the weights. It applies the softmax itself: give it
-              raw scores. No label is ignored by default, where PyTorch ignores -100.
+    note      The mean divides by the sum of the weights of the real targets' classes, as PyTorch's does; a
+              target of probabilities counts 1 a sample, whatever the weights. It applies the softmax itself:
+              give it raw scores. No label is ignored by default, where PyTorch ignores -100.
     """
 
     kinds = ("class",)
@@ -47,7 +47,9 @@ class CrossEntropy(Loss):
     weights: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | None = None
     """One factor a class, in the order of the labels."""
     ignore_index: int | None = None
-    """Label of targets that do not count: they cost nothing, and the mean, `nan` without any other, leaves them out."""
+    """Label of targets that do not count: they cost nothing, and the mean leaves them out.
+
+    It is nan for a batch that has no other, as in PyTorch."""
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         return self._kernel(prediction, target, "none")
@@ -128,7 +130,7 @@ class CrossEntropy(Loss):
         return (factors[target.where(real, 0)] * real).sum()
 
     def samples(self, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-        """The family's, in as many classes as there are weights; two extra axes; ignored labels; probabilities."""
+        """As many classes as weights: extra axes, one sample, far scores, ignored labels, probabilities."""
         classes = 4 if self.weights is None else len(self.weights)
         scores: list[Tensor] = []
         points: list[tuple[Tensor, Tensor]] = []

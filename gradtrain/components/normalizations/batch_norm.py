@@ -22,9 +22,9 @@ class BatchNorm(Normalization):
     paper     Ioffe & Szegedy (2015), ICML, arXiv:1502.03167
     shape     [batch, channel], [batch, channel, length], [batch, channel, height, width] or
               [batch, channel, depth, height, width]; weight and bias [channel]
-    note      Evaluation uses running statistics, from 0 and 1 on: new = (1 - momentum) old + momentum batch, with
-              the unbiased variance, as in PyTorch (Keras' momentum is 1 - momentum). Training needs more than one
-              number a channel.
+    note      Evaluation uses running statistics, which begin at mean 0 and variance 1 and follow every batch:
+              new = (1 - momentum) old + momentum batch, with the unbiased variance, as in PyTorch (Keras'
+              momentum is 1 - momentum). Training needs more than one number a channel.
     """
 
     inputs: ClassVar[tuple[Shape, ...]] = ((6,), (4, 5), (4, 3, 5), (3, 2, 3, 2))

@@ -19,10 +19,10 @@ class LayerNorm(Normalization):
     value     y = weight x̂ + bias,  x̂ = (x - m) / √(v + eps)
     gradient  dx = (h - mean(h) - x̂ mean(h x̂)) / √(v + eps),  dweight = Σ g x̂,  dbias = Σ g
     paper     Ba, Kiros & Hinton (2016), arXiv:1607.06450
-    shape     [batch, features] and [batch, time, features]: over the features, each with its own weight and bias;
-              [batch, channel, height, width]: over all three axes, weight and bias [channel, height, width]
-    note      Keras and PyTorch leave the axes to the caller; here the rank of the input decides, as transformers
-              and the paper's convolutional networks have it.
+    shape     [batch, features] and [batch, time, features]: over the last axis, weight and bias [features];
+              [batch, channel, height, width]: over all three, weight and bias [channel, height, width]
+    note      nn.LayerNorm leaves the axes to the caller; here the rank of the input decides, by the examples
+              of its documentation page: sentences and images.
     """
 
     cases = [{}, {"eps": 0.1}, {"bias": False}]

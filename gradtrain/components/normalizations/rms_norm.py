@@ -20,8 +20,8 @@ class RmsNorm(Normalization):
     gradient  dx = (h - x̂ mean(h x̂)) / r,  dweight = Σ g x̂
     paper     Zhang & Sennrich (2019), NeurIPS, arXiv:1910.07467
     shape     [batch, ..., features]; weight [features]
-    note      PyTorch's default eps is the spacing of the dtype at 1, so that it changes with the precision; this
-              one does not.
+    note      nn.RMSNorm's default eps is the dtype's machine epsilon and changes with the precision; this one
+              does not.
     """
 
     cases = [{}, {"eps": 0.1}]

@@ -49,10 +49,10 @@ class Optimizer(Component):
 
 
 def fastest(rule: Optimizer, implementation: str | None, groups: list[dict[str, Any]]) -> dict[str, bool]:
-    """torch's switches for an implementation; by default the fused kernel where the device has it, else foreach.
+    """torch's switches for an implementation; by default fused where the device has it, else foreach.
 
-    Microseconds a step (single, foreach, fused) for six tensors of 8,970 numbers, float32, one CPU thread: sgd 40,
-    49, 42; with momentum 124, 103, 55; adagrad 188, 205, 90; adam 328, 282, 104; rmsprop 217, 194.
+    Microseconds a step (single, foreach, fused) for six tensors of 8,970 numbers, float32, one CPU thread:
+    sgd 40, 49, 42; with momentum 124, 103, 55; adagrad 188, 205, 90; adam 328, 282, 104; rmsprop 217, 194.
     """
     if implementation is None:
         kinds = {(p.device, p.dtype) for group in groups for p in group["params"]}

@@ -17,8 +17,8 @@ class Momentum(Optimizer):
 
     value     g ← g + λ p;  b ← beta b + (1 - beta) g;  p ← p - lr b
     paper     Polyak (1964), USSR Comput. Math. Math. Phys. 4(5):1-17, doi:10.1016/0041-5553(64)90137-5
-    note      The form of the textbooks. `sgd` with momentum is PyTorch's, without the factor 1 - beta: the same
-              path at lr (1 - beta).
+    note      The form of the textbooks. `sgd` with momentum is PyTorch's, without the factor 1 - beta:
+              the same path at lr (1 - beta).
     """
 
     implementations: ClassVar[tuple[str, ...]] = ("single", "foreach")

@@ -13,8 +13,8 @@ from gradtrain.lazy import Tensor, torch
 class Rmsprop(Optimizer):
     """Divides every gradient by its own recent size, so that all weights move at a like pace.
 
-    With weight decay λ, μ = momentum, v the mean square, a the mean (centered) and b the momentum buffer, all 0
-    before the first step:
+    With weight decay λ, μ = momentum, v the mean square, a the mean (centered) and b the momentum buffer,
+    all 0 before the first step:
 
     value     g ← g + λ p;  v ← alpha v + (1 - alpha) g²;  centered: v' = v - a², else v' = v;
               q = g / (√v' + eps);  b ← μ b + q;  p ← p - lr b  (μ = 0: p ← p - lr q)

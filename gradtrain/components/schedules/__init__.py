@@ -11,8 +11,8 @@ class Schedule(Component):
     """A schedule gives the learning rate over time.
 
     Time t is counted from 0 in steps or epochs (`by:`); `total` is the run's length in the same unit. A
-    schedule that watches a metric keeps what it saw in a small dictionary of plain numbers that the checkpoint
-    stores.
+    schedule that watches a metric keeps what it saw in a small dictionary of plain numbers that the
+    checkpoint stores.
     """
 
     watches: ClassVar[bool] = False

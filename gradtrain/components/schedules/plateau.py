@@ -17,8 +17,8 @@ class Plateau(Schedule):
               brought no improvement
     paper     PyTorch documentation, ReduceLROnPlateau
     note      Better means smaller by the share `threshold` of the best value's size (mode max: larger). The
-              count starts anew after every reduction. PyTorch takes the share of the signed value, so that a loss
-              which stands still below 0 counts as improving for ever, and skips reductions smaller than 1e-8.
+              count starts anew after every reduction. PyTorch takes the share of the signed value, so that a
+              loss which stands still below 0 improves for ever, and skips reductions smaller than 1e-8.
     """
 
     watches: ClassVar[bool] = True
