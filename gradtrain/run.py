@@ -159,7 +159,7 @@ class Runner:
     def run_all(self, warnings: list[Problem], resume: bool) -> Outcome:
         start = self.restored() if resume else 0
         self.began = time.monotonic()
-        self.journal = Journal(self.folder.journal, self.memory.journal if resume else 0)
+        self.journal = Journal(self.folder.journal, self.memory.journal if resume else 0, self.display.warn)
         self.display.begin(plan_of(self.run, self.parts, str(self.folder.path), start, self.best))
         for problem in warnings:
             self.display.warn(problem)

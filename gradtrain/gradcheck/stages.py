@@ -16,8 +16,8 @@ from gradtrain.lazy import Tensor, nn, torch
 from gradtrain.stage import Misfit, Shape, Stage
 
 SHAPES: tuple[Shape, ...] = ((6,), (1, 8, 8), (3, 16, 16), (1, 28, 28), (3, 32, 32), (5, 4))
-"""Input shapes that a model is tried with; the first one that fits is taken. Images stand before signals: batch
-statistics over the few numbers of a short signal can lose six digits to cancellation."""
+"""Input shapes that a model is tried with; the first one that fits is taken. Images stand before
+signals: batch statistics over the few numbers of a short signal can lose six digits to cancellation."""
 
 BATCHES = ((5, "a batch"), (5, "a batch with gaps in memory"), (1, "a batch of one"))
 """(samples, in words) of the batches that a module is given."""

@@ -1,0 +1,1 @@
+"""What survives a crash: the run folder, its checkpoints, its journal."""

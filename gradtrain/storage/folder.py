@@ -1,4 +1,4 @@
-"""The run folder: created atomically, locked for life, written atomically."""
+"""The run folder: created atomically, locked for life, every file in it replaced as one act."""
 
 from __future__ import annotations
 
@@ -15,37 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from gradtrain.problems import Place, Problem, quote
+from gradtrain.storage.files import read_regular, refused, write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file as one act: temp in the same folder, fsync, rename, fsync of the folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+NUMBER = re.compile(r"[0-9]{3,9}")
 
 
 @dataclass(frozen=True)
 class RunFolder:
+    """One run's place on the disk. All paths in it are relative: it may be moved between two lives."""
+
     path: Path
 
     @property
@@ -58,23 +37,38 @@ class RunFolder:
 
     @classmethod
     def next(cls, root: Path, name: str) -> RunFolder:
+        """A new `root/name/NNN` with the next number; two processes never get the same one. Raises `Problem`."""
+        if not NAME.fullmatch(name) or ".." in name:
+            raise Problem("bad-name", f"{quote(name)} cannot name a folder", why="a run's name is up to 64 letters, digits, `.`, `_` and `-`")
         parent = root / name
-        parent.mkdir(parents=True, exist_ok=True)
-        number = max((int(p.name) for p in parent.iterdir() if re.fullmatch(r"\d{3,6}", p.name)), default=0)
-        while True:
-            number += 1
-            try:
-                (parent / f"{number:03d}").mkdir()
-            except FileExistsError:
-                continue
-            return cls._made(parent / f"{number:03d}")
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            if parent.resolve().parent != root.resolve():
+                raise Problem("not-a-file", f"{quote(str(parent))} leads out of {quote(str(root))}", Place(str(parent)), "links are not followed", "remove the link")
+            number = max((int(p.name) for p in parent.iterdir() if NUMBER.fullmatch(p.name)), default=0)
+            while True:
+                number += 1
+                with contextlib.suppress(FileExistsError):
+                    (parent / f"{number:03d}").mkdir()
+                    return cls._made(parent / f"{number:03d}")
+        except OSError as error:
+            raise refused(error, parent) from None
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise Problem("run-exists", f"{quote(str(path))} exists and is not empty", Place(str(path)), "a run never writes over another one", f"`gradtrain resume {path}` goes on with it, or name another folder")
-        return cls._made(path)
+        """A run folder at a given place, which must be new or empty. Raises `Problem` (run folder)."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise Problem(
+                    "run-exists", f"{quote(str(path))} exists and is not empty", Place(str(path)), "a run never writes over another one",
+                    f"`gradtrain resume {path}` goes on with it, or name another folder",
+                )  # fmt: skip
+            return cls._made(path)
+        except FileExistsError:
+            raise Problem("run-exists", f"{quote(str(path))} is a file", Place(str(path)), help="name another folder") from None
+        except OSError as error:
+            raise refused(error, path) from None
 
     @classmethod
     def _made(cls, path: Path) -> RunFolder:
@@ -83,35 +77,45 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        if not (path / "status.json").is_file() or not (path / "config.yaml").is_file():
-            raise Problem("not-a-run", f"{quote(str(path))} is not a run's folder", Place(str(path)), help="`gradtrain runs` lists the runs")
+        """An existing run folder. Raises `Problem` (usage) when it is something else."""
+        if not (path / "config.yaml").is_file() or not (path / "checkpoints").is_dir():
+            raise Problem("not-a-run", f"{quote(str(path))} is not a run's folder", Place(str(path)), "it holds no config.yaml and checkpoints/", "`gradtrain runs` lists the runs")
         return cls(path)
 
     def write(self, name: str, text: str) -> None:
+        """Replace one of the folder's files. Raises `Problem` (resources)."""
         write_atomically(self.path / name, text.encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the folder; empty when it is missing or damaged."""
         try:
-            return dict(json.loads((self.path / name).read_bytes()))
-        except (OSError, ValueError):
+            value = json.loads(read_regular(self.path / name))
+        except (OSError, ValueError, RecursionError):
             return {}
+        return value if isinstance(value, dict) else {}
 
     def status(self) -> dict[str, Any]:
         return self.read_json("status.json")
 
     def write_status(self, state: str, *, step: int = 0, reason: str = "", exit_code: int | None = None) -> None:
-        status = {"state": state, "step": step, "reason": reason, "exit_code": exit_code, "resumable": state != "finished", "pid": os.getpid(), "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        """status.json: state running | finished | interrupted | failed, step, reason, exit code, whether it can be resumed."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        status = {"state": state, "step": step, "reason": reason, "exit_code": exit_code, "resumable": state != "finished", "pid": os.getpid(), "written": now}
         self.write("status.json", json.dumps(status, indent=1) + "\n")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        """Hold the folder alone; the kernel frees it when the process ends, however it ends. Raises `Problem` (run folder)."""
+        try:
+            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise refused(error, self.path / ".lock") from None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                owner = os.read(descriptor, 200).decode("utf-8", "replace")
-                raise Problem("run-locked", f"{quote(str(self.path))} is in use by {owner or 'another process'}", Place(str(self.path)), "one run folder has one writer", "wait for it to end, or stop it") from None
+                owner = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
+                raise Problem("run-locked", f"{quote(str(self.path))} is in use by {owner or 'another process'}", Place(str(self.path)), "a run folder has one writer", "wait for it to end, or stop it") from None
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
             yield
@@ -120,4 +124,5 @@ class RunFolder:
 
 
 def runs_below(root: Path) -> list[Path]:
-    return sorted(p.parent for p in root.glob("*/*/status.json")) if root.is_dir() else []
+    """Every run folder `root/name/NNN`, sorted by name and number."""
+    return sorted(path.parent for path in root.glob("*/*/config.yaml") if (path.parent / "checkpoints").is_dir()) if root.is_dir() else []

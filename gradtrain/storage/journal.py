@@ -1,26 +1,61 @@
-"""The journal: one JSON object a line, appended, cut back to a checkpoint's length on resume."""
+"""The journal: one JSON object a line, appended; a resume cuts it back to what its checkpoint knew."""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gradtrain.problems import Place, Problem
+from gradtrain.storage.files import read_regular, refused
+
+Line = dict[str, Any]
 
 
 class Journal:
-    def __init__(self, path: Path, length: int = 0) -> None:
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        os.ftruncate(self.descriptor, length)
+    """An open journal. Numbers that are not finite are written as the texts "nan", "inf" and "-inf": JSON has none.
 
-    def write(self, line: dict[str, Any]) -> None:
-        os.write(self.descriptor, (json.dumps(_plain(line)) + "\n").encode())
+    A full disk does not stop a run: lines are left out, `warn` is told once, and the first line that fits again says
+    how many are missing.
+    """
+
+    def __init__(self, path: Path, length: int = 0, warn: Callable[[Problem], None] = lambda problem: None) -> None:
+        """Open for appending behind the first `length` bytes; what lies beyond them is cut off. Raises `Problem`."""
+        self.path, self.warn, self.missing = path, warn, 0
+        try:
+            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            size = os.fstat(self.descriptor).st_size
+            if size < length:
+                os.close(self.descriptor)
+                raise Problem("journal-damaged", f"the journal has {size:,} bytes, its checkpoint knew {length:,}", Place(str(path)), "lines were lost outside of gradtrain", "put the journal back, or start a new run")
+            os.ftruncate(self.descriptor, length)
+        except OSError as error:
+            raise refused(error, path) from None
+
+    def write(self, line: Line) -> None:
+        """Append one line as a single write."""
+        if self.missing:
+            line = {**line, "missing_lines_before": self.missing}
+        data = (json.dumps(_plain(line), ensure_ascii=False) + "\n").encode()
+        end = os.fstat(self.descriptor).st_size
+        try:
+            if os.write(self.descriptor, data) < len(data):
+                raise OSError(errno.ENOSPC, "short write")
+        except OSError as error:
+            if not self.missing:
+                problem = refused(error, self.path)
+                self.warn(Problem("journal-gap", problem.what, problem.at, "the run goes on without these lines", problem.help, severity="warning"))
+            self.missing += 1
+            os.ftruncate(self.descriptor, end)
+            return
+        self.missing = 0
 
     def offset(self) -> int:
+        """The length of the journal, with everything in it on the disk."""
         os.fsync(self.descriptor)
         return os.fstat(self.descriptor).st_size
 
@@ -28,21 +63,29 @@ class Journal:
         os.close(self.descriptor)
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    lines = path.read_bytes().split(b"\n")
+def read(path: Path) -> Iterator[Line]:
+    """The lines of a journal; a half-written last one is left out. Raises `Problem` for a line that is no JSON object."""
+    try:
+        data = read_regular(path)
+    except OSError as error:
+        raise Problem("journal-damaged", f"cannot read the journal: {os.strerror(error.errno or 0).lower()}", Place(str(path))) from None
+    lines = data.split(b"\n")
     for number, line in enumerate(lines, 1):
+        if not line:
+            continue
         try:
-            if line:
-                yield json.loads(line)
-        except ValueError:
-            if number == len(lines):
-                return
-            raise Problem("journal-damaged", f"line {number} of the journal is not JSON", Place(str(path), number)) from None
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            yield value
+        elif number < len(lines):
+            raise Problem("journal-damaged", f"line {number} of the journal is not a JSON object", Place(str(path), number), help="remove the line")
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

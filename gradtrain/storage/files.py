@@ -1,0 +1,71 @@
+"""Writing so that a crash at any moment leaves the old file or the new one, never half of either."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+
+from gradtrain.problems import Place, Problem, quote
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Create a file that did not exist, with its bytes on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file as one act: a temporary beside it, fsync, rename, fsync of the folder. Raises `Problem` (resources)."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise Problem("not-a-file", f"{quote(str(path))} is not a regular file", Place(str(path)), "gradtrain never writes through links or to devices", "remove it")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        write_new(temporary, data)
+        os.rename(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise refused(error, path) from None
+
+
+def sync_folder(path: Path) -> None:
+    """Put a folder's names on the disk: after a rename, before it counts. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file; links and devices are not followed. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read()
+
+
+def refused(error: OSError, path: Path) -> Problem:
+    """An errno of writing as a refusal that names it and the path."""
+    name = errno.errorcode.get(error.errno or 0, "?")
+    said = f"{os.strerror(error.errno or 0).lower()} ({name})"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Problem("disk-full", f"no room to write {quote(str(path))}: {said}", Place(str(path)), "what was saved before is untouched", "free some space, then `gradtrain resume` the run")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Problem("permission-denied", f"cannot write {quote(str(path))}: {said}", Place(str(path)), help="check the owner and the rights of the folder")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return Problem("too-many-files", f"cannot write {quote(str(path))}: {said}", Place(str(path)), help="raise the limit: `ulimit -n 4096`")
+    return Problem("input-output", f"cannot write {quote(str(path))}: {said}", Place(str(path)), "what was saved before is untouched", "check the disk, then `gradtrain resume` the run")
