@@ -186,6 +186,8 @@ class Runner:
         run, parts = self.run, self.parts
         every = {name: section.every.steps(parts.per_epoch) for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))}
         self.step = start
+        if self.patience_is_out():  # stopped before this process began, but killed before it could say so
+            return self.finished(self.stopped_early())
         loop = train(
             parts.networks, parts.task, parts.penalties, parts.updates, parts.rate, parts.splits["train"], parts.precision,
             parts.parallel, start=start, steps=parts.steps,
@@ -205,8 +207,7 @@ class Runner:
             if self.stop.signal is not None and not last:
                 return Outcome("interrupted", f"{self.stop.reason}, saved at step {number}", number, exit_code=128 + self.stop.signal)
             if patience_out:
-                watched = run.early_stopping.watch if run.early_stopping else ""
-                return self.finished(f"`{watched}` stopped improving")
+                return self.finished(self.stopped_early())
         return self.finished("done" if start < parts.steps else "already complete")
 
     def finished(self, reason: str) -> Outcome:
@@ -227,11 +228,14 @@ class Runner:
         """One line of the journal; reading the tensors waits for the device, at this interval only."""
         norm = step.norm if step.norm is not None else self.parts.updates[-1].gradient_norm()
         losses = {name: float(value) for name, value in step.losses.items()}
-        self.journal.write({
+        line = {
             "kind": "step", "step": step.number, "epoch": self.epoch(step.number), "loss": {**losses, "total": float(step.total)},
             "penalty": {name: float(value) for name, value in step.penalties.items()}, "lr": step.rate, "grad_norm": float(norm),
             "seconds": round(self.seconds(), 3),
-        })  # fmt: skip
+        }  # fmt: skip
+        if self.run.logging.layers:
+            line["grad_norms"] = {n.name: float(n.tensor.grad.norm()) for n in self.parts.parameters if n.tensor.grad is not None}
+        self.journal.write(line)
 
     def shown(self, step: Step) -> None:
         norm = step.norm if step.norm is not None else self.parts.updates[-1].gradient_norm()
@@ -279,8 +283,14 @@ class Runner:
             value = self.watched(stopping.watch)
             better = _better(value, memory.least, stopping.mode or self.modes.get(stopping.watch.partition(".")[2], "min"))
             memory.least, memory.since = (value, 0) if better else (memory.least, memory.since + 1)
-            out = memory.since >= stopping.patience
+            out = self.patience_is_out()
         return improved, out
+
+    def patience_is_out(self) -> bool:
+        return self.run.early_stopping is not None and self.memory.since >= self.run.early_stopping.patience
+
+    def stopped_early(self) -> str:
+        return f"`{self.run.early_stopping.watch}` stopped improving" if self.run.early_stopping else ""
 
     def watched(self, name: str) -> float:
         split, _, metric = name.partition(".")
@@ -307,9 +317,12 @@ class Runner:
         if lines:
             raise Problem("checkpoint-model", "the checkpoint was made by another model", Place(str(found.path)), "; ".join(lines[:10]), "resume with the config it was made with")
         parts = self.parts
-        state.restore(found.tensors, found.facts["numbers"], parts.networks, parts.updates, parts.rate, parts.precision, parts.task)
-        self.memory = Memory(**found.facts["memory"])
-        self.measured = found.facts["measured"]
+        try:
+            state.restore(found.tensors, found.facts["numbers"], parts.networks, parts.updates, parts.rate, parts.precision, parts.task)
+            self.memory, self.measured = Memory(**found.facts["memory"]), found.facts["measured"]
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            why = f"it does not hold what this run needs ({type(error).__name__}: {error})"
+            raise Problem("checkpoint-model", "the checkpoint was made by another run", Place(str(found.path)), why, "put back the config that the run was made with") from None
         return found.step
 
     def nonfinite(self, error: NonFinite) -> Problem:

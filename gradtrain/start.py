@@ -48,8 +48,8 @@ def start(
     run, parts, warnings = prepare(config, base)
     place = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
     with place.lock():
-        place.write("config.yaml", dump(config.resolved()))
         place.write("environment.json", json.dumps(_environment(run, parts, base), indent=1) + "\n")
+        place.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
         return execute(run, parts, place, shown or display(as_json), warnings)
 
 
@@ -63,11 +63,11 @@ def _dry(config: Config, place: Path, shown: Display) -> Outcome:
 def go_on(path: Path, *, as_json: bool = False, shown: Display | None = None) -> Outcome:
     """Resume a run. A finished one stays as it is. Raises `Problem`s."""
     folder = RunFolder.open(path)
+    status = folder.status()
+    if status.get("state") == "finished":
+        print(f"{path}: already complete", file=sys.stderr)
+        return Outcome("finished", "already complete", int(status.get("step", 0)))
     with folder.lock():
-        status = folder.status()
-        if status.get("state") == "finished":
-            print(f"{path}: already complete", file=sys.stderr)
-            return Outcome("finished", "already complete", int(status.get("step", 0)))
         base = _base(folder)
         run, parts, warnings = prepare(read(folder.path / "config.yaml"), base)
         fresh = not checkpoint.steps(folder.checkpoints)

@@ -33,10 +33,14 @@ ROOMS = {
     "storage": (3, "storage"),
     "config": (4, "config"),
     "assemble": (4.5, "assemble"),
+    "explain": (5.5, "explain"),
     "gradcheck": (5, "gradcheck"),
     "diagnostics": (5, "diagnostics"),
     "report": (5, "report"),
     "run": (6, "run"),
+    "start": (6.1, "start"),
+    "predict": (6.2, "predict"),
+    "interface": (6.3, "interface"),
     "sweep": (7, "sweep"),
     "cli": (7.5, "cli"),
     "__init__": (8, "the public names"),
@@ -345,7 +349,7 @@ def raised() -> dict[str, str]:
     found = dict.fromkeys(ERROR_TYPES.values(), "gradtrain/config/words.py")
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(tree(path)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Problem":
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Problem", "add"):
                 first = (
                     node.args[0]
                     if node.args

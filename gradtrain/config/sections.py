@@ -235,6 +235,8 @@ class Logging(Record):
 
     every: Every = Duration(10, "steps")
     """Time between two lines about steps."""
+    layers: bool = False
+    """The gradient's norm of every parameter tensor as well: where it vanishes or explodes."""
 
 
 class Run(Record):

@@ -80,7 +80,7 @@ def save(
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise refused(error, target) from None
-    present = steps(root)
+    present = [number for number in steps(root) if number <= step]  # later ones were skipped when the run was resumed
     for old in set(present) - set(present[-keep:]) - set(protect):
         with contextlib.suppress(OSError):  # a checkpoint that cannot be deleted is no reason to stop a run
             _retire(root / f"step-{old:08d}")
@@ -91,33 +91,44 @@ def clean(root: Path) -> None:
     """Remove what a killed process left: unfinished checkpoints, and old ones half deleted."""
     for path in root.iterdir():
         if path.name.startswith((".tmp-step-", ".del-step-")):
-            shutil.rmtree(path, ignore_errors=True)
+            _delete(path)
 
 
 def _retire(path: Path) -> None:
     """Take a checkpoint out of sight with one rename, then delete it."""
     gone = path.with_name(f".del-{path.name}-{os.getpid()}")
     os.rename(path, gone)
-    if gone.is_symlink():
-        os.unlink(gone)
-    else:
-        shutil.rmtree(gone)
+    _delete(gone)
+
+
+def _delete(path: Path) -> None:
+    """A folder with all that is in it, a file or a link; what cannot be deleted stays."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def newest(root: Path, warn: Callable[[Problem], None] = lambda problem: None) -> Loaded:
     """The newest checkpoint that is whole; `warn` is told of every one that was skipped. Raises `Problem` (checkpoint)."""
     skipped = []
-    for step in reversed(steps(root)):
+    for step in sorted(steps(root), key=lambda step: _true_step(root, step), reverse=True):
         try:
             found = load(root, step)
         except Problem as problem:
             skipped.append(problem)
             continue
+        if found.step != step:
+            warn(Problem("checkpoint-renamed", f"{quote(found.path.name)} holds step {found.step}, says its manifest", Place(str(found.path)), "the manifest is believed", severity="warning"))
         for problem in skipped:
             warn(Problem("checkpoint-skipped", problem.what, problem.at, f"{problem.why}; the checkpoint of step {found.step} is used instead".removeprefix("; "), severity="warning"))
         return found
     if skipped:
-        raise Problem("no-valid-checkpoint", f"none of the {len(skipped)} checkpoints is whole", Place(str(root)), skipped[0].what, "restore the folder from a copy, or start a new run")
+        if newer := [problem for problem in skipped if problem.code == "checkpoint-newer"]:
+            raise newer[0]
+        first = skipped[0]
+        raise Problem("no-valid-checkpoint", f"of {len(skipped)} checkpoints, none is whole", Place(str(root)), f"{first.what}: {first.why}", "restore the folder from a copy, or start a new run")
     pickled = [path.name for path in root.iterdir() if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl")] if root.is_dir() else []
     if pickled:
         raise Problem("checkpoint-unsafe", f"{quote(pickled[0])} may hold a pickle, which is never opened", Place(str(root)), "unpickling runs code", "convert it to safetensors where you trust it")
@@ -134,12 +145,20 @@ def load(root: Path, step: int) -> Loaded:
     try:
         names_in(data["state.safetensors"])
         tensors = safetensors.torch.load(data["state.safetensors"])
-        facts = _strict_json(data["trainer.json"])
-    except (ValueError, RecursionError, safetensors.SafetensorError) as error:
+        facts = json.loads(data["trainer.json"])  # NaN may stand here: a metric that is not defined
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, safetensors.SafetensorError) as error:
         raise _damaged(path, f"its contents cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
     if not isinstance(facts, dict):
         raise _damaged(path, "trainer.json is not an object")
     return Loaded(path, manifest["step"], tensors, facts)
+
+
+def _true_step(root: Path, step: int) -> int:
+    """The step that a manifest states; that of the name where the manifest says none."""
+    try:
+        return int(_manifest(root / f"step-{step:08d}")["step"])
+    except Problem:
+        return step
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -116,8 +116,11 @@ class RunFolder:
             except BlockingIOError:
                 owner = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
                 raise Problem("run-locked", f"{quote(str(self.path))} is in use by {owner or 'another process'}", Place(str(self.path)), "a run folder has one writer", "wait for it to end, or stop it") from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+            except OSError as error:
+                raise refused(error, self.path / ".lock") from None
+            with contextlib.suppress(OSError):  # who holds it is said for people; a full disk may leave it unsaid
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
             yield
         finally:
             os.close(descriptor)

@@ -41,7 +41,7 @@ class Journal:
         if self.missing:
             line = {**line, "missing_lines_before": self.missing}
         data = (json.dumps(_plain(line), ensure_ascii=False) + "\n").encode()
-        end = os.fstat(self.descriptor).st_size
+        end = self.length()
         try:
             if os.write(self.descriptor, data) < len(data):
                 raise OSError(errno.ENOSPC, "short write")
@@ -50,13 +50,22 @@ class Journal:
                 problem = refused(error, self.path)
                 self.warn(Problem("journal-gap", problem.what, problem.at, "the run goes on without these lines", problem.help, severity="warning"))
             self.missing += 1
-            os.ftruncate(self.descriptor, end)
+            try:
+                os.ftruncate(self.descriptor, end)
+            except OSError as error:  # half a line that stays would spoil the next one
+                raise refused(error, self.path) from None
             return
         self.missing = 0
 
     def offset(self) -> int:
-        """The length of the journal, with everything in it on the disk."""
-        os.fsync(self.descriptor)
+        """The length of the journal, with everything in it on the disk. Raises `Problem` (resources)."""
+        try:
+            os.fsync(self.descriptor)
+        except OSError as error:
+            raise refused(error, self.path) from None
+        return self.length()
+
+    def length(self) -> int:
         return os.fstat(self.descriptor).st_size
 
     def close(self) -> None:

@@ -62,15 +62,19 @@ def restore_weights(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Mod
 
 
 def mismatches(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module]) -> list[str]:
-    """One line for every parameter that a checkpoint has in another shape, lacks, or has too much."""
+    """One line for every parameter that a checkpoint has in another shape or type, lacks, or has too much."""
     wanted = {f"{WEIGHTS}{role}.{name}": value for role, network in networks.items() for name, value in _named(network).items()}
     lines = []
     for name in sorted({n for n in tensors if n.startswith(WEIGHTS)} | wanted.keys()):
-        saved = list(tensors[name].shape) if name in tensors else "not saved"
-        built = list(wanted[name].shape) if name in wanted else "not in the model"
+        saved = _shaped(tensors[name]) if name in tensors else "not saved"
+        built = _shaped(wanted[name]) if name in wanted else "not in the model"
         if saved != built:
             lines.append(f"{name.removeprefix(WEIGHTS)}: {saved} in the checkpoint, {built} here")
     return lines
+
+
+def _shaped(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
 def _named(network: nn.Module) -> dict[str, Tensor]:

@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from gradtrain.components.datasets._files import LIMIT, read_bytes
+from gradtrain.components.datasets._files import most, read_bytes, too_large
 from gradtrain.problems import Place, Problem, did_you_mean, quote
 
 if TYPE_CHECKING:
@@ -20,52 +20,91 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+"""What the standard library raises for a damaged, encrypted or unknown archive, once the file itself was read."""
+
+KNOWN = {
+    b"PK\x03\x04": "a zip archive", b"\x93NUMPY": "a single .npy array", b"\x1f\x8b": "a gzip file", b"\x80": "a pickle",
+    b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"<": "a web page", b"%PDF": "a PDF",
+    b"version https://git-lfs": "a pointer of git-lfs", b"PAR1": "a Parquet table", b"\x89HDF": "an HDF5 file",
+}  # fmt: skip
+"""How files begin that are given by mistake."""
+
+
+def looks_like(data: bytes) -> str:
+    """A reason for a refusal: what a file seems to be, by its first bytes."""
+    kind = next((name for start, name in KNOWN.items() if data.startswith(start)), None)
+    return f"it looks like {kind}" if kind else f"it begins with the bytes {data[:4].hex(' ') or 'of nothing'}"
+
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, Array]:
     """The named arrays of an npz file: numbers only, nothing pickled. Raises `Problem` (data)."""
-    import numpy as np
-
-    data, place = read_bytes(path), Place(str(path))
+    data = read_bytes(path)
+    if not data.startswith(b"PK"):
+        help = "write it with `numpy.savez(path, x=…, y=…)`"
+        raise Problem("data-format", f"{quote(str(path))} is not an npz file", Place(str(path)), looks_like(data), help)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            arrays = {}
-            for name in names:
-                if name not in members:
-                    known = ", ".join(quote(n) for n in list(members)[:10])
-                    raise Problem("array-missing", f"{quote(str(path))} holds no array {quote(name)}", place, f"it holds {known or 'nothing'}", did_you_mean(name, members))
-                if members[name].file_size > LIMIT:
-                    raise Problem("data-limit", f"the array {quote(name)} unpacks to {members[name].file_size:,} bytes", place, "data sets are held in memory")
-                with archive.open(members[name]) as file:
-                    arrays[name] = _npy(np, file, name, members[name].file_size, place)
-            return arrays
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        what = "is not an npz file" if data[:2] != b"PK" else "is damaged or cut off"
-        raise Problem("data-format", f"{quote(str(path))} {what}", place, str(error).splitlines()[0] if str(error) else "", "write it with numpy.savez") from None
+            return {name: _member(archive, members, name, path) for name in names}
+    except DAMAGED as error:
+        raise _damaged(path, "npz", error) from None
 
 
-def _npy(np: Any, file: Any, name: str, size: int, place: Place) -> Array:
+def _member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, path: Path) -> Array:
+    if name not in members:
+        known = ", ".join(quote(n) for n in list(members)[:10])
+        what = f"{quote(str(path))} holds no array {quote(name)}"
+        raise Problem("array-missing", what, Place(str(path)), f"it holds {known or 'nothing'}", did_you_mean(name, members))
+    size = members[name].file_size
+    if size > most():
+        raise too_large(path, f"the array {quote(name)} unpacks to too much", size)
+    with archive.open(members[name]) as file:
+        return _npy(file, name, size, path)
+
+
+def _npy(file: IO[bytes], name: str, size: int, path: Path) -> Array:
+    import numpy as np
+
+    place, shown = Place(str(path)), quote(name)
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-    except (ValueError, SyntaxError) as error:
-        raise Problem("data-format", f"the array {quote(name)} is not a .npy", place, str(error).splitlines()[0]) from None
+        if min(shape, default=0) < 0:
+            raise ValueError(f"its header names the shape {list(shape)}")
+    except (ValueError, SyntaxError, TypeError, RecursionError) as error:
+        said = str(error).splitlines()[0] if str(error) else "its header is damaged"
+        raise Problem("data-format", f"the member {shown} is not a .npy array", place, said) from None
     if dtype.hasobject:
-        raise Problem("data-unsafe", f"the array {quote(name)} holds Python objects", place, "objects are pickled, and unpickling runs code", "save plain numbers")
-    if dtype.kind not in "biuf":
-        raise Problem("data-dtype", f"the array {quote(name)} holds {dtype}", place, "inputs and targets are real numbers")
+        why = "objects are pickled, and unpickling runs code"
+        help = "save plain numbers: `numpy.asarray(values, dtype=numpy.float32)`"
+        raise Problem("data-unsafe", f"the array {shown} holds Python objects", place, why, help)
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        why = "inputs and targets are real numbers of at most 64 bits"
+        raise Problem("data-dtype", f"the array {shown} holds {quote(str(dtype))}", place, why, "save it as float32 or as integers")
     expected = prod(shape) * dtype.itemsize
-    if expected > LIMIT or expected > size:
-        raise Problem("data-limit", f"the array {quote(name)} claims {expected:,} bytes in a member of {size:,}", place, "the header does not fit the file")
-    data = file.read(expected)
+    if expected > size:
+        raise Problem("data-limit", f"the array {shown} claims {expected:,} bytes", place, f"its member has {size:,}", "save it again")
+    data = bytearray(file.read(expected))
     if len(data) < expected:
-        raise Problem("data-format", f"the array {quote(name)} is cut off: {len(data):,} of {expected:,} bytes", place)
-    array = np.frombuffer(bytearray(data), dtype=dtype.newbyteorder("=") if dtype.isnative else dtype).reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))  # type: ignore[no-any-return]
+        raise Problem("data-format", f"the array {shown} is cut off", place, f"{expected:,} bytes are expected, {len(data):,} are there")
+    if file.read(1):  # also reaches the end, where zipfile compares the checksum
+        raise Problem("data-format", f"the array {shown} is too long", place, f"its header names {expected:,} bytes, more are there")
+    array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))
+
+
+def _damaged(path: Path, kind: str, error: Exception) -> Problem:
+    said = str(error).splitlines()[0] if str(error) else "it is cut off"
+    help = "copy or download it again"
+    return Problem("data-format", f"{quote(str(path))} is a damaged {kind} file", Place(str(path)), said, help)
 
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+AXES = 4
+DEFLATE = 1032
+"""Deflate makes of one byte at most this many: a header that claims more is refused before unpacking."""
 
 
 def read_idx(path: Path) -> Array:
@@ -74,31 +113,41 @@ def read_idx(path: Path) -> Array:
     The format: two zero bytes, a type, the number of axes; one big-endian uint32 an axis; the elements. Source: the
     description on the MNIST page, yann.lecun.com/exdb/mnist.
     """
-    import numpy as np
-
-    data, place = read_bytes(path), Place(str(path))
-    if data[:2] == b"\x1f\x8b":
-        data = _unzipped(data, path)
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in IDX_TYPES or not 1 <= data[3] <= 4:
-        raise Problem("data-format", f"{quote(str(path))} is not an IDX file", place, f"it begins with {data[:4].hex(' ') or 'nothing'}: two zero bytes, a type and 1 to 4 axes are expected")
-    axes, dtype = data[3], np.dtype(IDX_TYPES[data[2]])
-    if len(data) < 4 + 4 * axes:
-        raise Problem("data-format", f"{quote(str(path))} ends inside its header", place)
-    shape = struct.unpack(f">{axes}I", data[4 : 4 + 4 * axes])
-    expected, found = prod(shape) * dtype.itemsize, len(data) - 4 - 4 * axes
-    if expected > LIMIT:
-        raise Problem("data-limit", f"{quote(str(path))} claims {expected:,} bytes of elements", place, f"it holds {found:,}")
-    if expected != found:
-        raise Problem("data-format", f"{quote(str(path))} is {'cut off' if found < expected else 'too long'}: its header {list(shape)} means {expected:,} bytes, it holds {found:,}", place)
-    return np.frombuffer(bytearray(data[4 + 4 * axes :]), dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)  # type: ignore[no-any-return]
-
-
-def _unzipped(data: bytes, path: Path) -> bytes:
+    data = read_bytes(path)
+    if not data.startswith(b"\x1f\x8b"):
+        return _idx(io.BytesIO(data), path, data[:32])
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            result = file.read(LIMIT + 1)
-    except (EOFError, OSError, zlib.error) as error:
-        raise Problem("data-format", f"{quote(str(path))} is a damaged gzip file", Place(str(path)), str(error).splitlines()[0] if str(error) else "it is cut off") from None
-    if len(result) > LIMIT:
-        raise Problem("data-limit", f"{quote(str(path))} unpacks to more than {LIMIT:,} bytes", Place(str(path)))
-    return result
+            return _idx(file, path, holds=len(data) * DEFLATE)
+    except DAMAGED as error:
+        raise _damaged(path, "gzip", error) from None
+
+
+def _idx(file: IO[bytes], path: Path, start: bytes = b"", holds: int | None = None) -> Array:
+    """Read what the header claims and one byte more; `holds` is the most bytes that can be there, if that is known."""
+    import numpy as np
+
+    place, shown = Place(str(path)), quote(str(path))
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not 1 <= magic[3] <= AXES:
+        rule = f"two zero bytes, a type (08 to 0e) and 1 to {AXES} axes are expected"
+        raise Problem("data-format", f"{shown} is not an IDX file", place, f"{looks_like(start or magic)}; {rule}")
+    axes, dtype = magic[3], np.dtype(IDX_TYPES[magic[2]])
+    head = file.read(4 * axes)
+    if len(head) < 4 * axes:
+        raise Problem("data-format", f"{shown} ends inside its header", place, f"{4 + 4 * axes} bytes are expected, {4 + len(head)} are there")
+    shape = struct.unpack(f">{axes}I", head)
+    expected = prod(shape) * dtype.itemsize
+    if expected > most():
+        raise too_large(path, f"the header {list(shape)} of {shown} claims too much", expected)
+    claim = f"its header {list(shape)} means {expected:,} bytes"
+    if holds is not None and expected > holds:
+        why = f"{claim}, a gzip file of this size cannot hold more than {holds:,}"
+        raise Problem("data-limit", f"{shown} claims more than it can hold", place, why, "copy or download it again")
+    data = bytearray(file.read(expected))
+    if len(data) < expected:
+        why = f"{claim}, {len(data):,} are there"
+        raise Problem("data-format", f"{shown} is cut off", place, why, "copy or download it again")
+    if file.read(1):  # of a gzip file this also compares the checksum
+        raise Problem("data-format", f"{shown} is too long", place, f"{claim}, more are there")
+    return np.frombuffer(data, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)

@@ -7,54 +7,91 @@ import os
 import stat
 from pathlib import Path
 
-from gradtrain.problems import Place, Problem, did_you_mean, quote
+from gradtrain.problems import Place, Problem, nearest, quote
 
 LIMIT = 8 << 30
-"""No array above this many bytes is read: data sets here live in memory."""
+"""No file or array above this many bytes is read, nor above half of the machine's memory: data sets live in memory."""
+
+
+def most() -> int:
+    """The most bytes that one file or array may take on this machine."""
+    return min(LIMIT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+
+
+def too_large(path: Path, what: str, size: int) -> Problem:
+    """The refusal of `size` bytes, before anything of that size is read."""
+    why = f"data sets are held in memory, up to {most():,} bytes a file on this machine"
+    return Problem("data-limit", f"{what}: {size:,} bytes", Place(str(path)), why, "take a part of the data")
 
 
 def resolve(base: Path, path: str) -> Path:
     """A path of a config below `base`. Raises `Problem` for what is no path on this machine."""
     if "://" in path:
-        raise Problem("data-path", f"{quote(path)} is an address, not a file", why="gradtrain never opens the network", help="download it and name the file")
-    if "\0" in path or not path:
-        raise Problem("data-path", f"{quote(path)} is not a path")
-    return base / Path(path).expanduser()
+        why, help = "gradtrain never opens the network", "download it and name the file"
+        raise Problem("data-path", f"{quote(path)} is an address, not a file", why=why, help=help)
+    try:
+        if not path or "\0" in path:
+            raise ValueError(path)
+        os.fsencode(path)
+        return base / Path(path).expanduser()
+    except (ValueError, RuntimeError):  # UnicodeEncodeError is a ValueError; RuntimeError: no such user's home
+        raise Problem("data-path", f"{quote(path)} is not a path", help="name a file") from None
 
 
 def read_bytes(path: Path) -> bytes:
     """The whole file. Raises `Problem` (data; resources for rights)."""
-    place = Place(str(path))
     try:
+        _regular(path, os.stat(path))  # before opening: to open a device or a pipe can have effects of its own
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        folder = path.parent
-        near = [str(folder / name) for name in os.listdir(folder)[:1000]] if folder.is_dir() else []
-        raise Problem("data-missing", f"no file at {quote(str(path))}", place, "paths are relative to where the command was started", did_you_mean(str(path), near)) from None
-    except NotADirectoryError:
-        raise Problem("data-missing", f"no file at {quote(str(path))}", place, "a part of the path is a file") from None
+        with os.fdopen(descriptor, "rb") as file:
+            _regular(path, os.fstat(descriptor))  # again, of what was opened: the path may mean another file now
+            data = file.read(most() + 1)
     except OSError as error:
         raise unreadable(path, error) from None
-    try:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise Problem("data-kind", f"{quote(str(path))} is a directory", place, help="name a file")
-        if not stat.S_ISREG(status.st_mode):
-            raise Problem("data-kind", f"{quote(str(path))} is not a regular file", place, "devices, pipes and sockets are never read")
-        if status.st_size > LIMIT:
-            raise Problem("data-limit", f"{quote(str(path))} has {status.st_size:,} bytes", place, "data sets are held in memory")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read()
-    except OSError as error:
-        raise unreadable(path, error) from None
-    finally:
-        os.close(descriptor)
     if not data:
-        raise Problem("data-empty", f"{quote(str(path))} is empty", place)
+        raise Problem("data-empty", f"{quote(str(path))} is empty", Place(str(path)), "it has no bytes at all")
+    if len(data) > most():
+        raise too_large(path, f"{quote(str(path))} grew while it was read", len(data))
     return data
 
 
+def _regular(path: Path, status: os.stat_result) -> None:
+    place = Place(str(path))
+    if stat.S_ISDIR(status.st_mode):
+        raise Problem("data-kind", f"{quote(str(path))} is a directory", place, help="name a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        why = "devices, pipes and sockets are never read: they have no end, or change as they are read"
+        raise Problem("data-kind", f"{quote(str(path))} is not a regular file", place, why)
+    if status.st_size > most():
+        raise too_large(path, f"{quote(str(path))} is too large", status.st_size)
+
+
 def unreadable(path: Path, error: OSError) -> Problem:
-    """An errno as a refusal: rights and resources exit with 6, the rest is a matter of data."""
-    code = "no-permission" if error.errno in (errno.EACCES, errno.EPERM) else "data-unreadable"
-    return Problem(code, f"cannot read {quote(str(path))}: {os.strerror(error.errno or 0)}", Place(str(path)), help="check its rights" if code == "no-permission" else "")
+    """An errno as a refusal: a missing file is a matter of data, rights and broken disks are resources."""
+    place, said = Place(str(path)), os.strerror(error.errno or 0)
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return Problem("data-missing", f"no file at {quote(str(path))}", place, *_nearby(path))
+        case errno.EACCES | errno.EPERM:
+            what = f"the file {quote(str(path))} may not be read"
+            return Problem("permission-denied", what, place, said, f"`ls -l {path}` shows its rights")
+        case errno.ELOOP | errno.ENAMETOOLONG | errno.EINVAL:
+            return Problem("data-path", f"{quote(str(path))} is not a path", place, said, "name a file")
+    return Problem("input-output", f"{quote(str(path))} cannot be read", place, said, "check the disk")
+
+
+def _nearby(path: Path) -> tuple[str, str]:
+    """(why, help) for a file that does not exist: the first part of its path that is missing, and what is there."""
+    missing = path
+    while not missing.parent.exists() and missing.parent != missing:
+        missing = missing.parent
+    folder = missing.parent
+    if not folder.is_dir():
+        return f"{quote(str(folder))} is a file, not a folder", ""
+    why = f"the folder {quote(str(folder))} has no {quote(missing.name)}"
+    try:
+        close = nearest(missing.name, sorted(os.listdir(folder))[:10_000])
+    except OSError:
+        return why, ""
+    help = "relative paths begin where the command was started"
+    return why, f"did you mean {quote(str(folder / close))}?" if close else help

@@ -38,7 +38,7 @@ class FashionMnist(Dataset):
         if x.shape[1:] != (1, 28, 28) or len(x) != len(y) or len(x_train) != len(y_train):
             raise Problem("count-mismatch", f"the files hold images {list(x.shape)} and {len(y):,} labels", Place(str(root)), "Fashion-MNIST has 28x28 images and a label each")
         splits = {"train": torch.arange(len(x_train)), "test": torch.arange(len(x_train), len(x))}
-        return Examples({"x": x, "y": y}, self.facts(), splits, LABELS, tuple(paths))
+        return Examples({"x": x, "y": y}, self.facts(), splits, LABELS, files=tuple(paths))
 
 
 def _found(root: Path, stem: str) -> Path:

@@ -1,0 +1,29 @@
+"""The Python interface: what the command line does, as three functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gradtrain.config.checks import check
+from gradtrain.config.load import read
+from gradtrain.config.sections import Run
+from gradtrain.gradcheck import Report, check_everything
+from gradtrain.run import Outcome
+from gradtrain.start import start
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), profile: str | None = None) -> Run:
+    """The validated record of a config. Raises a `Problem`, or an ExceptionGroup of them, with every place that is wrong."""
+    config = read(Path(path), profile, overrides)
+    return config.run(config.data().source.facts(), check)
+
+
+def train(path: str | Path, overrides: Sequence[str] = (), profile: str | None = None, folder: str | Path | None = None) -> Outcome:
+    """Train a config in a new run folder. Raises as the command refuses; `Outcome.results` holds split → metric → value."""
+    return start(Path(path), profile=profile, overrides=overrides, folder=None if folder is None else Path(folder))
+
+
+def gradcheck(select: Sequence[str] = (), seed: int = 0) -> Report:
+    """Prove components: forward is the textbook, autograd's gradient the closed form. Raises `Problem` for an unknown name."""
+    return check_everything(select, seed)
