@@ -143,10 +143,33 @@ def dtype_of(run: Run) -> torch.dtype:
     return torch.float64 if run.precision == "float64" else torch.float32
 
 
-def _samples(run: Run, examples: Examples, kind: str, dtype: torch.dtype, device: torch.device) -> tuple[bool, dict[str, dict[str, Tensor]], Pipeline]:
+def device_of(name: str) -> torch.device:
+    """The device that a config's `device:` means here. Raises `Problem` (resources) when it is absent."""
+    if name == "auto":
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    device = torch.device(name)
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present[device.type]:
+        raise Problem(
+            "device-missing",
+            f"this machine has no device `{name}`",
+            help="write `device: auto` or `device: cpu`",
+        )
+    return device
+
+
+def _samples(
+    run: Run, examples: Examples, kind: str, dtype: torch.dtype, device: torch.device
+) -> tuple[bool, dict[str, dict[str, Tensor]], Pipeline]:
     """(whether the transforms are done, split → fields, the fitted transforms)."""
     data = run.data
-    y = targets(examples.fields["y"], kind, examples.facts)
+    y = targets(examples.fields["y"], kind, examples.facts, examples.labels)
     labels = y if kind == "class" and data.split.stratify else None
     sizes = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
     seed = run.seed if data.split.seed is None else data.split.seed
@@ -156,14 +179,29 @@ def _samples(run: Run, examples: Examples, kind: str, dtype: torch.dtype, device
     laid = {name: pipeline.laid_out(fields) for name, fields in raw.items()}
     done = all(flag for _, flag in laid.values())
     pipeline.to(device)
-    return done, {name: {key: t.to(device) for key, t in (fields if done else raw[name]).items()} for name, (fields, _) in laid.items()}, pipeline
+    return (
+        done,
+        {
+            name: {key: t.to(device) for key, t in (fields if done else raw[name]).items()}
+            for name, (fields, _) in laid.items()
+        },
+        pipeline,
+    )
 
 
 def _batches(run: Run, name: str, fields: dict[str, Tensor], done: bool, pipeline: Pipeline, size: int) -> Batches:
     prepare = None if done else pipeline
     if name != "train":
         return Batches(fields, max(size, 512), run.seed, shuffle=False, prepare=prepare)
-    return Batches(fields, size * run.training.accumulate, run.seed, run.data.shuffle, run.data.drop_last, prepare, run.data.augment)
+    return Batches(
+        fields,
+        size * run.training.accumulate,
+        run.seed,
+        run.data.shuffle,
+        run.data.drop_last,
+        prepare,
+        run.data.augment,
+    )
 
 
 def network_of(network: Network, facts: Facts, dtype: torch.dtype, device: torch.device) -> nn.Module:
@@ -207,7 +245,9 @@ def _penalties(run: Run, named: list[Named], locate: Locate) -> list[Applied]:
         seen[name] = seen.get(name, 0) + 1
         chosen = matching(item.params, named, locate(item), f"`{name}`")
         if item.form == "penalty":
-            applied.append(Applied(name if seen[name] == 1 else f"{name}.{seen[name]}", item.part, item.weight, tuple(chosen)))
+            applied.append(
+                Applied(name if seen[name] == 1 else f"{name}.{seen[name]}", item.part, item.weight, tuple(chosen))
+            )
     return applied
 
 
@@ -217,7 +257,11 @@ def _updates(run: Run, named: list[Named], locate: Locate) -> list[Update]:
     rules = run.rules
     for update in run.objective.updates:
         rule = rules.get(update) or rules["all"]
-        own = named if update not in rules or len(run.networks) == 1 else [n for n in named if n.name.startswith(f"{update}.")]
+        own = (
+            named
+            if update not in rules or len(run.networks) == 1
+            else [n for n in named if n.name.startswith(f"{update}.")]
+        )
         groups, scales = _groups(rule.part.lr, rule.groups, own, locate)
         decay = [
             (2 * item.part.strength * item.weight, [n.tensor for n in select(item.params, own)])  # type: ignore[attr-defined]
@@ -230,7 +274,9 @@ def _updates(run: Run, named: list[Named], locate: Locate) -> list[Update]:
     return updates
 
 
-def _groups(lr: float, groups: Sequence[Group], named: list[Named], locate: Locate) -> tuple[list[dict[str, Any]], list[float]]:
+def _groups(
+    lr: float, groups: Sequence[Group], named: list[Named], locate: Locate
+) -> tuple[list[dict[str, Any]], list[float]]:
     """torch's parameter groups and the learning rate of each as a multiple of the schedule's; first match wins."""
     left = list(named)
     result: list[dict[str, Any]] = []

@@ -34,10 +34,16 @@ def explained(path: Path, profile: str | None, overrides: Sequence[str]) -> Iter
     run = config.run(facts, check)
     seen = facts_after(facts, run.data)
     yield from _forward(run, facts, seen)
-    networks = {role: network_of(network, seen, torch.float32, torch.device("cpu")) for role, network in run.networks.items()}
+    networks = {
+        role: network_of(network, seen, torch.float32, torch.device("cpu")) for role, network in run.networks.items()
+    }
     yield from _backward(run)
     yield from _parameters(run, parameters(networks))
-    problems = [f"warning[{p.code}]: {p.what}" + (f" ({p.at})" if isinstance(p.at, Place) else "") for p in config.warnings if isinstance(p, Problem)]
+    problems = [
+        f"warning[{p.code}]: {p.what}" + (f" ({p.at})" if isinstance(p.at, Place) else "")
+        for p in config.warnings
+        if isinstance(p, Problem)
+    ]
     if problems:
         yield Text("\n".join(problems), style="yellow")
 
@@ -53,7 +59,13 @@ def _forward(run: Run, facts: Facts, seen: Facts) -> Iterator[Any]:
         table.add_column(column, overflow="fold")
     _row(table, run.data.source.name(), shown(facts.shape or ()), about(type(run.data.source)).summary, "")
     for use in run.data.transforms:
-        _row(table, use.part.name() + (f" (on {use.on})" if use.on != "x" else ""), "", about(type(use.part)).sections.get("value", about(type(use.part)).summary), "")
+        _row(
+            table,
+            use.part.name() + (f" (on {use.on})" if use.on != "x" else ""),
+            "",
+            about(type(use.part)).sections.get("value", about(type(use.part)).summary),
+            "",
+        )
     for part in run.data.augment:
         _row(table, part.name(), "", about(type(part)).summary, "")
     for role, network in run.networks.items():
@@ -66,15 +78,31 @@ def _forward(run: Run, facts: Facts, seen: Facts) -> Iterator[Any]:
         _row(table, f"loss: {name}", "scalar", _said(item.part, "value"), _said(item.part, "gradient"))
     for penalty in run.regularization:
         if penalty.form == "penalty":
-            _row(table, f"penalty: {penalty.part.name()}", "scalar", _said(penalty.part, "value"), _said(penalty.part, "gradient"))
+            _row(
+                table,
+                f"penalty: {penalty.part.name()}",
+                "scalar",
+                _said(penalty.part, "value"),
+                _said(penalty.part, "gradient"),
+            )
     yield table
 
 
 def _stages(table: Table, layers: Layers, shape: Shape, prefix: str) -> None:
     for link in links(layers, shape):
         part = link.item.part
-        _row(table, f"{prefix}{link.name} {part.name()}", shown(link.after), _said(part, "value"), _said(part, "gradient"))
-        inner = {"body": getattr(part, "body", ()), "": getattr(part, "layers", ()), **{str(i): branch for i, branch in enumerate(getattr(part, "branches", ()))}}
+        _row(
+            table,
+            f"{prefix}{link.name} {part.name()}",
+            shown(link.after),
+            _said(part, "value"),
+            _said(part, "gradient"),
+        )
+        inner = {
+            "body": getattr(part, "body", ()),
+            "": getattr(part, "layers", ()),
+            **{str(i): branch for i, branch in enumerate(getattr(part, "branches", ()))},
+        }
         for name, body in inner.items():
             _stages(table, body, link.before, f"{prefix}{link.name}.{name}{'.' if name else ''}")
 
@@ -90,9 +118,13 @@ def _said(component: Component, part: str) -> str:
 def _backward(run: Run) -> Iterator[Any]:
     yield _heading("from the loss back to the weights")
     clip, training = run.training.clip_norm, run.training
-    lines = ["g = ∂ total / ∂ weight, from the last stage to the first: each derivative above multiplies the one that comes back to it"]
+    lines = [
+        "g = ∂ total / ∂ weight, from the last stage to the first: each derivative above multiplies the one that comes back to it"
+    ]
     if training.accumulate > 1:
-        lines.append(f"g is summed over {training.accumulate} micro-batches of {run.data.batch_size} samples, weighted by their share of real targets")
+        lines.append(
+            f"g is summed over {training.accumulate} micro-batches of {run.data.batch_size} samples, weighted by their share of real targets"
+        )
     if training.clip_value is not None:
         lines.append(f"every element of g is cut to ±{training.clip_value:g}")
     if clip is not None:
@@ -113,7 +145,15 @@ def _parameters(run: Run, named: Sequence[Named]) -> Iterator[Any]:
     for column in ("tensor", "shape", "count", "learning rate", "decay", "penalties", "starts as"):
         table.add_column(column, overflow="fold", justify="right" if column == "count" else "left")
     for one in named:
-        _row(table, one.name, shown(tuple(one.tensor.shape)), f"{one.tensor.numel():,}", *_group(run, one), _penalties(run, one), _start(run, one))
+        _row(
+            table,
+            one.name,
+            shown(tuple(one.tensor.shape)),
+            f"{one.tensor.numel():,}",
+            *_group(run, one),
+            _penalties(run, one),
+            _start(run, one),
+        )
     yield table
     yield Text(f"{sum(n.tensor.numel() for n in named):,} weights in {len(named)} tensors", style="dim")
 
@@ -127,15 +167,24 @@ def _group(run: Run, named: Named) -> tuple[str, str]:
             decay = decay if group.weight_decay is None else group.weight_decay
             break
     pulls = [f"{decay:g}"] if decay else []
-    pulls += [f"2·{p.part.strength:g} decoupled" for p in run.regularization if p.form == "decoupled" and matches(p.params, named)]  # type: ignore[attr-defined]
+    pulls += [
+        f"2·{p.part.strength:g} decoupled"
+        for p in run.regularization
+        if p.form == "decoupled" and matches(p.params, named)
+    ]  # type: ignore[attr-defined]
     return f"{lr:g}", " + ".join(pulls) or "none"
 
 
 def _penalties(run: Run, named: Named) -> str:
-    return ", ".join(p.part.name() for p in run.regularization if p.form == "penalty" and matches(p.params, named)) or "none"
+    return (
+        ", ".join(p.part.name() for p in run.regularization if p.form == "penalty" and matches(p.params, named))
+        or "none"
+    )
 
 
 def _start(run: Run, named: Named) -> str:
-    chosen = [init.part.name() for network in run.networks.values() for init in network.init if matches(init.params, named)]
+    chosen = [
+        init.part.name() for network in run.networks.values() for init in network.init if matches(init.params, named)
+    ]
     chosen += [init.part.name() for init in run.init if matches(init.params, named)]
     return chosen[-1] if chosen else "default"

@@ -19,7 +19,12 @@ def load(path: str | Path, overrides: Sequence[str] = (), profile: str | None = 
     return config.run(config.data().source.facts(), check)
 
 
-def train(path: str | Path, overrides: Sequence[str] = (), profile: str | None = None, folder: str | Path | None = None) -> Outcome:
+def train(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    folder: str | Path | None = None,
+) -> Outcome:
     """Train a config in a new run folder. Raises as the command refuses; `Outcome.results` holds split → metric → value."""
     return start(Path(path), profile=profile, overrides=overrides, folder=None if folder is None else Path(folder))
 

@@ -32,7 +32,11 @@ def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]
     trained = reopen(run, which)
     x = _read(trained, data)
     if trained.facts.shape is not None and tuple(x.shape[1:]) != trained.facts.shape:
-        raise Problem("input-shape", f"the inputs have the shape {list(x.shape[1:])}, the model was trained on {list(trained.facts.shape)}", Place(str(data)))
+        raise Problem(
+            "input-shape",
+            f"the inputs have the shape {list(x.shape[1:])}, the model was trained on {list(trained.facts.shape)}",
+            Place(str(data)),
+        )
     network = trained.networks["model"].eval()
     device = next(network.parameters()).device
     records: list[dict[str, Any]] = []
@@ -42,7 +46,10 @@ def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]
             for use, fitted in zip(trained.pipeline.transforms, trained.pipeline.fitted, strict=True):
                 if use.on == "x":
                     fields["x"] = use.part.forward(fields["x"], fitted)
-            records += _records(trained, trained.task.predict(trained.networks, {"x": trained.pipeline.typed("x", fields["x"])}))
+            records += _records(
+                trained,
+                trained.task.predict(trained.networks, {"x": trained.pipeline.typed("x", fields["x"])}),
+            )
     return records
 
 
@@ -50,10 +57,29 @@ def _read(trained: Trained, data: Path) -> Tensor:
     source = trained.run.data.source
     if data.suffix == ".csv":
         if not trained.features:
-            raise Problem("input-shape", "this model was not trained on a table", Place(str(data)), help="give an .npz file with its inputs")
-        return Csv(path=str(data), target=trained.features[0], features=trained.features, delimiter=source.delimiter if isinstance(source, Csv) else ",").load(Path()).fields["x"]
+            raise Problem(
+                "input-shape",
+                "this model was not trained on a table",
+                Place(str(data)),
+                help="give an .npz file with its inputs",
+            )
+        return (
+            Csv(
+                path=str(data),
+                target=trained.features[0],
+                features=trained.features,
+                delimiter=source.delimiter if isinstance(source, Csv) else ",",
+            )
+            .load(Path())
+            .fields["x"]
+        )
     if data.suffix != ".npz":
-        raise Problem("data-format", f"{quote(str(data))} is neither a .csv nor an .npz file", Place(str(data)), help="save the inputs as one of them")
+        raise Problem(
+            "data-format",
+            f"{quote(str(data))} is neither a .csv nor an .npz file",
+            Place(str(data)),
+            help="save the inputs as one of them",
+        )
     name = source.x if isinstance(source, Npz) else "x"
     x = inputs(read_npz(data, (name,))[name], name, data)
     shape = trained.facts.shape
@@ -69,11 +95,16 @@ def _records(trained: Trained, prediction: Tensor) -> Iterator[dict[str, Any]]:
         for row in prediction.reshape(len(prediction), -1).tolist():
             yield {"value": row[0]} if len(row) == 1 else {f"value_{i}": value for i, value in enumerate(row)}
     else:
-        scores, answers = prediction.reshape(len(prediction), -1).tolist(), decided(prediction, trained.kind).reshape(len(prediction), -1).tolist()
+        scores, answers = (
+            prediction.reshape(len(prediction), -1).tolist(),
+            decided(prediction, trained.kind).reshape(len(prediction), -1).tolist(),
+        )
         yes, no = (1, -1) if trained.kind == "pm1" else (1, 0)
         for score, answer in zip(scores, answers, strict=True):
             one = len(score) == 1
-            yield {f"answer{'' if one else f'_{i}'}": yes if a else no for i, a in enumerate(answer)} | {f"score{'' if one else f'_{i}'}": s for i, s in enumerate(score)}
+            yield {f"answer{'' if one else f'_{i}'}": yes if a else no for i, a in enumerate(answer)} | {
+                f"score{'' if one else f'_{i}'}": s for i, s in enumerate(score)
+            }
 
 
 def written(records: list[dict[str, Any]], *, as_json: bool) -> str:

@@ -124,7 +124,9 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
 def did_you_mean(word: str, candidates: Iterable[str], otherwise: str = "") -> str:
     """A help line: "did you mean `x`?", followed or replaced by `otherwise`."""
     close = nearest(word, candidates)
-    return ". ".join(part for part in (f"did you mean `{close}`?" if close else "", otherwise) if part).replace("?.", "?")
+    return ". ".join(part for part in (f"did you mean `{close}`?" if close else "", otherwise) if part).replace(
+        "?.", "?"
+    )
 
 
 _HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
@@ -148,7 +150,11 @@ def quote(value: object, limit: int = 60) -> str:
 
 
 def _spelled(value: object) -> str:
-    return {True: "true", False: "false", None: "null"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+    return (
+        {True: "true", False: "false", None: "null"}.get(value, str(value))
+        if value is None or isinstance(value, bool)
+        else str(value)
+    )
 
 
 def render(problem: Problem, *, colour: bool = False) -> str:
@@ -168,7 +174,11 @@ def render(problem: Problem, *, colour: bool = False) -> str:
             f"{blue}{at.line} |{off} {shown}",
             f"{gutter} {blue}|{off} {' ' * start}{red}{'^' * length}{off}",
         ]
-    lines += [f"{gutter} {blue}={off} {label}: {safe(text)}" for label, text in (("why", problem.why), ("help", problem.help)) if text]
+    lines += [
+        f"{gutter} {blue}={off} {label}: {safe(text)}"
+        for label, text in (("why", problem.why), ("help", problem.help))
+        if text
+    ]
     return "\n".join(lines)
 
 

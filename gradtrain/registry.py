@@ -142,7 +142,9 @@ def _shelf(family: type[Component]) -> str:
 @functools.cache
 def _entry_points(shelf: str) -> dict[str, metadata.EntryPoint]:
     prefix = f"{shelf}."
-    return {e.name.removeprefix(prefix): e for e in metadata.entry_points(group=ENTRY_POINTS) if e.name.startswith(prefix)}
+    return {
+        e.name.removeprefix(prefix): e for e in metadata.entry_points(group=ENTRY_POINTS) if e.name.startswith(prefix)
+    }
 
 
 def _component_in(module: Any, family: type[C]) -> type[C]:

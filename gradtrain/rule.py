@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 class InPlace(Protocol):
     """A rule that also states its step in place over lists of tensors, a few calls for all of them."""
 
-    def advance(
-        self, g: list[Tensor], p: list[Tensor], state: dict[str, list[Tensor]], t: int, lr: float
-    ) -> None:
+    def advance(self, g: list[Tensor], p: list[Tensor], state: dict[str, list[Tensor]], t: int, lr: float) -> None:
         """One step; `state` is keyed as `init` does, `g` is left unchanged."""
         ...
 
@@ -56,14 +54,10 @@ class Rule(torch.optim.Optimizer):
                 if p.grad is not None:
                     due.setdefault(self._count(rule, p), []).append(p)
             for t, weights in due.items():
-                states = [
-                    {name: value for name, value in self.state[p].items() if name != "step"} for p in weights
-                ]
+                states = [{name: value for name, value in self.state[p].items() if name != "step"} for p in weights]
                 gradients = [p.grad for p in weights if p.grad is not None]
                 if self.in_place and isinstance(rule, InPlace):
-                    rule.advance(
-                        gradients, weights, {k: [s[k] for s in states] for k in states[0]}, t, group["lr"]
-                    )
+                    rule.advance(gradients, weights, {k: [s[k] for s in states] for k in states[0]}, t, group["lr"])
                 else:
                     for g, p, state in zip(gradients, weights, states, strict=True):
                         self._single(rule, g, p, state, t, group["lr"])

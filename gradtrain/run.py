@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import signal
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import torch
-
-from gradtrain.assemble import Parts, assemble, target_kind
+from gradtrain.assemble import Parts, assemble, device_of, target_kind
 from gradtrain.components.datasets import Examples
 from gradtrain.components.metrics import Value
 from gradtrain.config.checks import check
 from gradtrain.config.load import Config
 from gradtrain.config.sections import Run
 from gradtrain.problems import Place, Problem
-from gradtrain.report.display import Display, Plan
+from gradtrain.report.display import Display
 from gradtrain.report.model import plan_of
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder
@@ -31,6 +25,7 @@ from gradtrain.training import state
 from gradtrain.training.evaluation import measure
 from gradtrain.training.loop import Step, train
 from gradtrain.training.precision import warning
+from gradtrain.training.stop import Stop
 from gradtrain.training.update import NonFinite
 
 
@@ -62,50 +57,6 @@ class Outcome:
     exit_code: int = 0
 
 
-class Stop:
-    """Signals as a flag that the run reads between steps and between batches of an evaluation.
-
-    The first SIGINT, SIGTERM or SIGHUP asks the run to save and end; the second SIGINT ends it at once. A process that
-    was started with SIGHUP ignored (nohup) keeps ignoring it.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[Stop]:
-        kept: dict[int, Any] = {}
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            with contextlib.suppress(ValueError):  # only the main thread may listen
-                if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):
-                    kept[number] = signal.signal(number, self.note)
-        try:
-            yield self
-        finally:
-            for number, handler in kept.items():
-                signal.signal(number, handler)
-
-    def note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            os._exit(130)
-        self.signal = number
-
-    @property
-    def reason(self) -> str:
-        return signal.Signals(self.signal).name if self.signal is not None else ""
-
-
-def device_of(name: str) -> torch.device:
-    """The device that a config's `device:` means here. Raises `Problem` (resources) when it is absent."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(name)
-    present = {"cpu": True, "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(), "mps": torch.backends.mps.is_available()}
-    if not present[device.type]:
-        raise Problem("device-missing", f"this machine has no device `{name}`", help="write `device: auto` or `device: cpu`")
-    return device
-
-
 def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
     """The validated run and its parts. Raises `Problem`s: configuration, data, resources.
 
@@ -125,14 +76,29 @@ def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
     config.warnings.clear()
     run = config.run(examples.facts, checked)
     if target_kind(run.data, examples.facts) is None:
-        raise Problem("missing-key", "the kind of target is not known", Place(config.path), "this source does not say what its targets are", "add `target: {kind: class}` (or value, binary, …) under `data:`")
+        raise Problem(
+            "missing-key",
+            "the kind of target is not known",
+            Place(config.path),
+            "this source does not say what its targets are",
+            "add `target: {kind: class}` (or value, binary, …) under `data:`",
+        )
     device = device_of(run.device)
     warnings = [*config.warnings, *([found] if (found := warning(run.precision, device)) else [])]
     parts = assemble(run, examples, lambda record: places.get(id(record)), device)
     return run, parts, warnings
 
 
-def execute(run: Run, parts: Parts, folder: RunFolder, display: Display, warnings: list[Problem], *, resume: bool = False, limit: int | None = None) -> Outcome:
+def execute(
+    run: Run,
+    parts: Parts,
+    folder: RunFolder,
+    display: Display,
+    warnings: list[Problem],
+    *,
+    resume: bool = False,
+    limit: int | None = None,
+) -> Outcome:
     """Train to the end, or to a signal; the folder's lock is the caller's. Raises `Problem`s.
 
     `limit` cuts every evaluation to that many batches.
@@ -151,7 +117,10 @@ class Runner:
         self.stop = Stop()
         self.memory = Memory()
         self.measured: dict[str, dict[str, Value]] = {}
-        self.modes: dict[str, str] = {"loss": "min", **{metric.name(): metric.mode for metric in parts.metrics}}
+        self.modes: dict[str, str] = {
+            "loss": "min",
+            **{metric.name(): metric.mode for metric in parts.metrics},
+        }
         has_val = "val" in parts.splits and "val" in run.evaluation.splits
         self.best = run.checkpoint.best or ("val.loss" if has_val else None)
         self.saved = -1
@@ -172,7 +141,9 @@ class Runner:
         except BaseException as error:
             code = error.exit_code if isinstance(error, Problem) else 1
             with contextlib.suppress(OSError, Problem):
-                self.folder.write_status("failed", step=self.step, reason=f"{type(error).__name__}: {error}", exit_code=code)
+                self.folder.write_status(
+                    "failed", step=self.step, reason=f"{type(error).__name__}: {error}", exit_code=code
+                )
             raise
         finally:
             self.journal.close()
@@ -184,7 +155,10 @@ class Runner:
 
     def trained(self, start: int) -> Outcome:
         run, parts = self.run, self.parts
-        every = {name: section.every.steps(parts.per_epoch) for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))}
+        every = {
+            name: section.every.steps(parts.per_epoch)
+            for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))
+        }
         self.step = start
         if self.patience_is_out():  # stopped before this process began, but killed before it could say so
             return self.finished(self.stopped_early())
@@ -205,7 +179,12 @@ class Runner:
             if improved or number % every["save"] == 0 or last or patience_out or self.stop.signal is not None:
                 self.save()
             if self.stop.signal is not None and not last:
-                return Outcome("interrupted", f"{self.stop.reason}, saved at step {number}", number, exit_code=128 + self.stop.signal)
+                return Outcome(
+                    "interrupted",
+                    f"{self.stop.reason}, saved at step {number}",
+                    number,
+                    exit_code=128 + self.stop.signal,
+                )
             if patience_out:
                 return self.finished(self.stopped_early())
         return self.finished("done" if start < parts.steps else "already complete")
@@ -221,7 +200,15 @@ class Runner:
             results["test"] = self.values("test")
             self.display.evaluated(self.step, "test", results["test"])
             weights = self.memory.best_step if self.run.checkpoint.best else self.step
-            self.journal.write({"kind": "evaluation", "step": self.step, "split": "test", "weights": weights, "metrics": results["test"]})
+            self.journal.write(
+                {
+                    "kind": "evaluation",
+                    "step": self.step,
+                    "split": "test",
+                    "weights": weights,
+                    "metrics": results["test"],
+                }
+            )
         return Outcome("finished", reason, self.step, results)
 
     def logged(self, step: Step) -> None:
@@ -234,7 +221,9 @@ class Runner:
             "seconds": round(self.seconds(), 3),
         }  # fmt: skip
         if self.run.logging.layers:
-            line["grad_norms"] = {n.name: float(n.tensor.grad.norm()) for n in self.parts.parameters if n.tensor.grad is not None}
+            line["grad_norms"] = {
+                n.name: float(n.tensor.grad.norm()) for n in self.parts.parameters if n.tensor.grad is not None
+            }
         self.journal.write(line)
 
     def shown(self, step: Step) -> None:
@@ -251,7 +240,16 @@ class Runner:
     def values(self, split: str) -> dict[str, Value]:
         """One split, measured."""
         parts = self.parts
-        return measure(parts.task, parts.networks, parts.splits[split], parts.metrics, parts.kind, parts.facts, parts.precision, self.limit)
+        return measure(
+            parts.task,
+            parts.networks,
+            parts.splits[split],
+            parts.metrics,
+            parts.kind,
+            parts.facts,
+            parts.precision,
+            self.limit,
+        )
 
     def evaluated(self) -> tuple[bool, bool]:
         """(whether the best value improved, whether patience ran out) after measuring every split of the config."""
@@ -276,12 +274,18 @@ class Runner:
         memory, improved, out = self.memory, False, False
         if self.best is not None:
             value = self.watched(self.best)
-            if _better(value, memory.best, self.run.checkpoint.mode or self.modes.get(self.best.partition(".")[2], "min")):
+            if _better(
+                value,
+                memory.best,
+                self.run.checkpoint.mode or self.modes.get(self.best.partition(".")[2], "min"),
+            ):
                 memory.best, memory.best_step, improved = value, self.step, True
         stopping = self.run.early_stopping
         if stopping is not None:
             value = self.watched(stopping.watch)
-            better = _better(value, memory.least, stopping.mode or self.modes.get(stopping.watch.partition(".")[2], "min"))
+            better = _better(
+                value, memory.least, stopping.mode or self.modes.get(stopping.watch.partition(".")[2], "min")
+            )
             memory.least, memory.since = (value, 0) if better else (memory.least, memory.since + 1)
             out = self.patience_is_out()
         return improved, out
@@ -300,14 +304,24 @@ class Runner:
     def save(self) -> None:
         """Commit a checkpoint of this step."""
         parts, memory = self.parts, self.memory
-        tensors, numbers = state.capture(parts.networks, parts.updates, parts.rate, parts.precision, parts.task, parts.pipeline)
+        tensors, numbers = state.capture(
+            parts.networks, parts.updates, parts.rate, parts.precision, parts.task, parts.pipeline
+        )
         kept = {**vars(memory), "seconds": self.seconds(), "journal": self.journal.offset()}
         facts = {
             "numbers": numbers, "memory": kept, "measured": self.measured, "kind": parts.kind, "labels": list(parts.labels),
             "features": list(parts.features), "facts": asdict(parts.source),
         }  # fmt: skip
         protect = {memory.best_step} if memory.best_step is not None else set()
-        path = checkpoint.save(self.folder.checkpoints, self.step, tensors, facts, keep=self.run.checkpoint.keep, protect=protect, finite=(state.WEIGHTS,))
+        path = checkpoint.save(
+            self.folder.checkpoints,
+            self.step,
+            tensors,
+            facts,
+            keep=self.run.checkpoint.keep,
+            protect=protect,
+            finite=(state.WEIGHTS,),
+        )
         self.display.saved(self.step, str(path), memory.best_step == self.step)
 
     def restored(self) -> int:
@@ -315,14 +329,34 @@ class Runner:
         found = checkpoint.newest(self.folder.checkpoints, warn=self.display.warn)
         lines = state.mismatches(found.tensors, self.parts.networks)
         if lines:
-            raise Problem("checkpoint-model", "the checkpoint was made by another model", Place(str(found.path)), "; ".join(lines[:10]), "resume with the config it was made with")
+            raise Problem(
+                "checkpoint-model",
+                "the checkpoint was made by another model",
+                Place(str(found.path)),
+                "; ".join(lines[:10]),
+                "resume with the config it was made with",
+            )
         parts = self.parts
         try:
-            state.restore(found.tensors, found.facts["numbers"], parts.networks, parts.updates, parts.rate, parts.precision, parts.task)
+            state.restore(
+                found.tensors,
+                found.facts["numbers"],
+                parts.networks,
+                parts.updates,
+                parts.rate,
+                parts.precision,
+                parts.task,
+            )
             self.memory, self.measured = Memory(**found.facts["memory"]), found.facts["measured"]
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             why = f"it does not hold what this run needs ({type(error).__name__}: {error})"
-            raise Problem("checkpoint-model", "the checkpoint was made by another run", Place(str(found.path)), why, "put back the config that the run was made with") from None
+            raise Problem(
+                "checkpoint-model",
+                "the checkpoint was made by another run",
+                Place(str(found.path)),
+                why,
+                "put back the config that the run was made with",
+            ) from None
         return found.step
 
     def nonfinite(self, error: NonFinite) -> Problem:
@@ -342,4 +376,3 @@ def _better(value: float, best: float | None, mode: str) -> bool:
     if not math.isfinite(value):
         return False
     return best is None or (value < best if mode == "min" else value > best)
-

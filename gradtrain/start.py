@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gradtrain.assemble import Parts, dtype_of, facts_after, network_of
+from gradtrain.assemble import Parts, device_of, dtype_of, facts_after, network_of
 from gradtrain.components.datasets import Facts
 from gradtrain.components.objectives import Task
 from gradtrain.config.load import Config, read
@@ -24,7 +24,7 @@ from gradtrain.config.scalars import dump
 from gradtrain.config.sections import Run
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.report.display import Display, display
-from gradtrain.run import Outcome, device_of, execute, prepare
+from gradtrain.run import Outcome, execute, prepare
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder
 from gradtrain.training import state
@@ -46,11 +46,11 @@ def start(
             return _dry(config, Path(place), shown or display(as_json))
     base = Path.cwd()
     run, parts, warnings = prepare(config, base)
-    place = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
-    with place.lock():
-        place.write("environment.json", json.dumps(_environment(run, parts, base), indent=1) + "\n")
-        place.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
-        return execute(run, parts, place, shown or display(as_json), warnings)
+    kept = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
+    with kept.lock():
+        kept.write("environment.json", json.dumps(_environment(run, parts, base), indent=1) + "\n")
+        kept.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
+        return execute(run, parts, kept, shown or display(as_json), warnings)
 
 
 def _dry(config: Config, place: Path, shown: Display) -> Outcome:
@@ -71,7 +71,14 @@ def go_on(path: Path, *, as_json: bool = False, shown: Display | None = None) ->
         base = _base(folder)
         run, parts, warnings = prepare(read(folder.path / "config.yaml"), base)
         fresh = not checkpoint.steps(folder.checkpoints)
-        return execute(run, parts, folder, shown or display(as_json), warnings + _changed(folder, run, parts), resume=not fresh)
+        return execute(
+            run,
+            parts,
+            folder,
+            shown or display(as_json),
+            warnings + _changed(folder, run, parts),
+            resume=not fresh,
+        )
 
 
 @dataclass
@@ -95,14 +102,39 @@ def reopen(path: Path, which: str = "best") -> Trained:
     folder = RunFolder.open(path)
     found = chosen(folder, which)
     kept = found.facts["facts"]
-    facts = Facts(**{**kept, "shape": tuple(kept["shape"]) if kept["shape"] else None, "range": tuple(kept["range"]) if kept["range"] else None})
+    facts = Facts(
+        **{
+            **kept,
+            "shape": tuple(kept["shape"]) if kept["shape"] else None,
+            "range": tuple(kept["range"]) if kept["range"] else None,
+        }
+    )
     run = read(folder.path / "config.yaml").run(facts)
     device, dtype = device_of(run.device), dtype_of(run)
-    networks = {role: network_of(network, facts_after(facts, run.data), dtype, device) for role, network in run.networks.items()}
+    networks = {
+        role: network_of(network, facts_after(facts, run.data), dtype, device) for role, network in run.networks.items()
+    }
     fit(found, networks)
-    fitted = [{name.split(".", 2)[2]: value.to(device) for name, value in found.tensors.items() if name.startswith(f"transform.{i}.")} for i in range(len(run.data.transforms))]
+    fitted = [
+        {
+            name.split(".", 2)[2]: value.to(device)
+            for name, value in found.tensors.items()
+            if name.startswith(f"transform.{i}.")
+        }
+        for i in range(len(run.data.transforms))
+    ]
     task = run.objective.start(run.loss, found.facts["kind"], facts)
-    return Trained(run, networks, Pipeline(run.data.transforms, fitted, dtype), task, found.facts["kind"], tuple(found.facts["labels"]), tuple(found.facts["features"]), facts, found.step)
+    return Trained(
+        run,
+        networks,
+        Pipeline(run.data.transforms, fitted, dtype),
+        task,
+        found.facts["kind"],
+        tuple(found.facts["labels"]),
+        tuple(found.facts["features"]),
+        facts,
+        found.step,
+    )
 
 
 def measured(path: Path, split: str, which: str = "best") -> dict[str, Any]:
@@ -110,9 +142,22 @@ def measured(path: Path, split: str, which: str = "best") -> dict[str, Any]:
     folder = RunFolder.open(path)
     _, parts, _ = prepare(read(folder.path / "config.yaml"), _base(folder))
     if split not in parts.splits:
-        raise Problem("no-split", f"this run has no split `{split}`", why=f"it has {', '.join(f'`{name}`' for name in parts.splits)}", help="name one of them with `--split`")
+        raise Problem(
+            "no-split",
+            f"this run has no split `{split}`",
+            why=f"it has {', '.join(f'`{name}`' for name in parts.splits)}",
+            help="name one of them with `--split`",
+        )
     fit(chosen(folder, which), parts.networks)
-    return measure(parts.task, parts.networks, parts.splits[split], parts.metrics, parts.kind, parts.facts, parts.precision)
+    return measure(
+        parts.task,
+        parts.networks,
+        parts.splits[split],
+        parts.metrics,
+        parts.kind,
+        parts.facts,
+        parts.precision,
+    )
 
 
 def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
@@ -120,7 +165,11 @@ def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
     if which.isdigit():
         return checkpoint.load(folder.checkpoints, int(which))
     if which not in ("best", "last"):
-        raise Problem("option-value", f"`--checkpoint` cannot be {quote(which)}", help="write `best`, `last` or the number of a step")
+        raise Problem(
+            "option-value",
+            f"`--checkpoint` cannot be {quote(which)}",
+            help="write `best`, `last` or the number of a step",
+        )
     newest = checkpoint.newest(folder.checkpoints)
     best = newest.facts["memory"].get("best_step")
     return checkpoint.load(folder.checkpoints, best) if which == "best" and best not in (None, newest.step) else newest
@@ -129,7 +178,12 @@ def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
 def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module]) -> None:
     """Put a checkpoint's weights into the networks. Raises `Problem` when they are of another model."""
     if lines := state.mismatches(found.tensors, networks):
-        raise Problem("checkpoint-model", "the checkpoint was made by another model", Place(str(found.path)), "; ".join(lines[:10]))
+        raise Problem(
+            "checkpoint-model",
+            "the checkpoint was made by another model",
+            Place(str(found.path)),
+            "; ".join(lines[:10]),
+        )
     state.restore_weights(found.tensors, networks)
 
 
@@ -154,8 +208,19 @@ def _changed(folder: RunFolder, run: Run, parts: Parts) -> list[Problem]:
     warnings = []
     for key in ("torch", "threads", "processor", "data"):
         if key in then and then[key] != now[key]:
-            what = "the data files have changed" if key == "data" else f"`{key}` was {then[key]} when the run began and is {now[key]} now"
-            warnings.append(Problem("environment-changed", what, why="the run goes on, but not bit for bit as it would have", severity="warning"))
+            what = (
+                "the data files have changed"
+                if key == "data"
+                else f"`{key}` was {then[key]} when the run began and is {now[key]} now"
+            )
+            warnings.append(
+                Problem(
+                    "environment-changed",
+                    what,
+                    why="the run goes on, but not bit for bit as it would have",
+                    severity="warning",
+                )
+            )
     return warnings
 
 

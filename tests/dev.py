@@ -34,9 +34,7 @@ def words() -> dict[str, list[str]]:
 def arguments(command: str) -> list[str]:
     """The command as this interpreter runs it, file patterns expanded."""
     program, *rest = shlex.split(command)
-    found = [
-        name for word in rest for name in (sorted(glob.glob(word, root_dir=ROOT)) if "*" in word else [word])
-    ]
+    found = [name for word in rest for name in (sorted(glob.glob(word, root_dir=ROOT)) if "*" in word else [word])]
     return [sys.executable, *(["tests/dev.py", "readme"] if program == "readme" else ["-m", program]), *found]
 
 
@@ -54,10 +52,7 @@ def perform(word: str, further: list[str]) -> int:
         if status:
             failed.append(line)
     if failed:
-        print(
-            f"\n{word}: {len(failed)} of {len(commands)} failed:\n"
-            + "\n".join(f"  {line}" for line in failed)
-        )
+        print(f"\n{word}: {len(failed)} of {len(commands)} failed:\n" + "\n".join(f"  {line}" for line in failed))
     return 1 if failed else 0
 
 
@@ -67,9 +62,7 @@ def generated(source: str) -> str:
         return components()
     program, *rest = shlex.split(source)
     if program != "gradtrain":
-        raise SystemExit(
-            f"README.md: a generated block runs `gradtrain ...` or is `components`, not `{source}`"
-        )
+        raise SystemExit(f"README.md: a generated block runs `gradtrain ...` or is `components`, not `{source}`")
     done = subprocess.run(
         [sys.executable, "-m", "gradtrain", *rest],
         cwd=ROOT,
@@ -101,11 +94,7 @@ def readme(check: bool) -> int:
         print("README.md: generated blocks brought up to date")
         return 0
     print(
-        "".join(
-            difflib.unified_diff(
-                old.splitlines(True), new.splitlines(True), "README.md", "README.md, generated"
-            )
-        )
+        "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), "README.md", "README.md, generated"))
     )
     print("README.md is out of date: run `python tests/dev.py fix`")
     return 1

@@ -137,9 +137,7 @@ def imports() -> tuple[Import, ...]:
                 inner = [f"{origin}.{alias.name}" for alias in node.names]
                 targets = [name if name in known else origin for name in inner]
             found += [
-                Import(path, node.lineno, module, target)
-                for target in targets
-                if target in known and target != module
+                Import(path, node.lineno, module, target) for target in targets if target in known and target != module
             ]  # type: ignore[attr-defined]
     return tuple(dict.fromkeys(found))
 
@@ -256,18 +254,12 @@ def test_imports_in_functions_are_seen_and_those_for_the_type_checker_are_not() 
 
 
 def test_no_file_is_longer_than_400_lines() -> None:
-    long = {
-        str(path): n
-        for path in PACKAGE.rglob("*.py")
-        if (n := len(path.read_text("utf-8").splitlines())) > 400
-    }
+    long = {str(path): n for path in PACKAGE.rglob("*.py") if (n := len(path.read_text("utf-8").splitlines())) > 400}
     assert not long
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    vague = [
-        m for m in modules() if any(set(part.lower().split("_")) & FORBIDDEN_WORDS for part in m.split("."))
-    ]
+    vague = [m for m in modules() if any(set(part.lower().split("_")) & FORBIDDEN_WORDS for part in m.split("."))]
     assert not vague
 
 
@@ -350,11 +342,7 @@ def raised() -> dict[str, str]:
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Problem", "add"):
-                first = (
-                    node.args[0]
-                    if node.args
-                    else next((k.value for k in node.keywords if k.arg == "code"), None)
-                )
+                first = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "code"), None)
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     found[first.value] = f"{path.relative_to(PACKAGE.parent)}:{node.lineno}"
     return found
@@ -362,9 +350,7 @@ def raised() -> dict[str, str]:
 
 def pages() -> Counter[str]:
     return Counter(
-        code
-        for page in EXPLANATIONS.glob("*.md")
-        for code in re.findall(r"^## (\S+)$", page.read_text("utf-8"), re.M)
+        code for page in EXPLANATIONS.glob("*.md") for code in re.findall(r"^## (\S+)$", page.read_text("utf-8"), re.M)
     )
 
 

@@ -9,9 +9,29 @@ import typer
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders, or journals; with an assertion the first is the baseline.")],
-    assert_equal: Annotated[bool, typer.Option("--assert-equal", help="Exit with 1 unless the journals hold the same numbers, bit for bit (times aside).")] = False,
-    assert_close: Annotated[float | None, typer.Option("--assert-close", metavar="TOL", min=0.0, help="Exit with 1 unless all numbers agree within this relative tolerance.")] = None,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN...",
+            help="Run folders, or journals; with an assertion the first is the baseline.",
+        ),
+    ],
+    assert_equal: Annotated[
+        bool,
+        typer.Option(
+            "--assert-equal",
+            help="Exit with 1 unless the journals hold the same numbers, bit for bit (times aside).",
+        ),
+    ] = False,
+    assert_close: Annotated[
+        float | None,
+        typer.Option(
+            "--assert-close",
+            metavar="TOL",
+            min=0.0,
+            help="Exit with 1 unless all numbers agree within this relative tolerance.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Put runs side by side."""

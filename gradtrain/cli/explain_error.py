@@ -16,9 +16,7 @@ def _codes(incomplete: str) -> list[str]:
 def explain_error(
     code: Annotated[
         str,
-        typer.Argument(
-            metavar="CODE", help="What stands in the brackets of `error[...]`.", autocompletion=_codes
-        ),
+        typer.Argument(metavar="CODE", help="What stands in the brackets of `error[...]`.", autocompletion=_codes),
     ],
 ) -> None:
     """Explain an error code."""

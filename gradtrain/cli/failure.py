@@ -15,7 +15,17 @@ from typing import Any, TextIO
 
 import typer
 
-from gradtrain.problems import SHOWN_AT_MOST, Place, Problem, did_you_mean, flatten, quote, render, safe, several
+from gradtrain.problems import (
+    SHOWN_AT_MOST,
+    Place,
+    Problem,
+    did_you_mean,
+    flatten,
+    quote,
+    render,
+    safe,
+    several,
+)
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -49,7 +59,11 @@ def show_problems(problems: list[Problem], where: str, *, as_json: bool = False)
     errors = [problem for problem in problems if problem.severity == "error"]
     for problem in problems:
         if problem.severity == "warning":
-            _say(json.dumps(problem.as_json(), ensure_ascii=False) if as_json else render(problem, colour=colour(sys.stderr)))
+            _say(
+                json.dumps(problem.as_json(), ensure_ascii=False)
+                if as_json
+                else render(problem, colour=colour(sys.stderr))
+            )
     return report(errors[0] if len(errors) == 1 else several(errors, where), as_json=as_json) if errors else 0
 
 
@@ -134,9 +148,7 @@ def _usage(error: Any) -> Problem:
                 help = f"`{error.option_name}` stands before the command: `gradtrain {error.option_name} ...`"
             else:
                 help = did_you_mean(error.option_name, options, f"`{command} --help` shows its options")
-            return Problem(
-                "unknown-option", f"`{command}` has no option {quote(error.option_name)}", help=help
-            )
+            return Problem("unknown-option", f"`{command}` has no option {quote(error.option_name)}", help=help)
         case "MissingParameter":
             return Problem("missing-argument", f"`{command}` needs {quote(_called(error))}", help=usage)
         case "BadParameter":
@@ -152,11 +164,7 @@ def _usage(error: Any) -> Problem:
                 help=f"`{command} --help` says what it takes",
             )
     extra = re.search(r"extra arguments?(?:\(s\))? \((.*)\)$", error.message, re.DOTALL)
-    what = (
-        f"`{command}` takes no further argument: {quote(extra[1])}"
-        if extra
-        else f"`{command}`: {said.rstrip('.')}"
-    )
+    what = f"`{command}` takes no further argument: {quote(extra[1])}" if extra else f"`{command}`: {said.rstrip('.')}"
     return Problem("unexpected-argument", what, help=usage)
 
 
@@ -164,9 +172,7 @@ def _called(error: Any) -> str:
     if error.param is None:
         return str(error.param_hint or "the command line")
     return str(
-        error.param.opts[0]
-        if error.param.param_type_name == "option"
-        else error.param.metavar or error.param.name
+        error.param.opts[0] if error.param.param_type_name == "option" else error.param.metavar or error.param.name
     )
 
 
@@ -193,9 +199,7 @@ def _resource(error: BaseException) -> Problem | None:
     why = os.strerror(error.errno).lower() if error.errno else ""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-            return Problem(
-                "disk-full", "there is no room to write", at, why, "free some space, or write elsewhere"
-            )
+            return Problem("disk-full", "there is no room to write", at, why, "free some space, or write elsewhere")
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return Problem(
                 "permission-denied",
@@ -205,9 +209,7 @@ def _resource(error: BaseException) -> Problem | None:
                 "check the owner and the rights of the place",
             )
         case errno.EMFILE | errno.ENFILE:
-            return Problem(
-                "too-many-files", "too many files are open", at, why, "raise the limit: `ulimit -n 4096`"
-            )
+            return Problem("too-many-files", "too many files are open", at, why, "raise the limit: `ulimit -n 4096`")
         case errno.ENOMEM:
             return Problem("out-of-memory", "there is not enough memory", at, why)
         case errno.EIO | errno.ENXIO | errno.ESTALE | errno.ENODEV | errno.EBUSY | errno.ENOTCONN:

@@ -9,7 +9,10 @@ import typer
 
 
 def init(
-    template: Annotated[str, typer.Argument(metavar="[TEMPLATE]", help="The config to start from: `classify`, `regress` or `images`.")] = "classify",
+    template: Annotated[
+        str,
+        typer.Argument(metavar="[TEMPLATE]", help="The config to start from: `classify`, `regress` or `images`."),
+    ] = "classify",
     out: Annotated[Path | None, typer.Option("--out", help="The file to write; by default TEMPLATE.yaml.")] = None,
 ) -> None:
     """Write a config to start from."""

@@ -28,8 +28,5 @@ def list_(
     if as_json:
         print_json([as_data(entry) for entry in found])
         return
-    rows = [
-        (entry.family, entry.name, entry.cls.main_parameter() or "", about(entry.cls).summary)
-        for entry in found
-    ]
+    rows = [(entry.family, entry.name, entry.cls.main_parameter() or "", about(entry.cls).summary) for entry in found]
     print_table(("family", "name", "main parameter", "what it is"), rows)

@@ -10,7 +10,10 @@ import typer
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A .csv table or an .npz file with the same inputs as the training data.")],
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="A .csv table or an .npz file with the same inputs as the training data."),
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="Write a CSV file instead of printing.")] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="`best`, `last`, or the number of a step.")] = "best",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a sample.")] = False,

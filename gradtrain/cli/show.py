@@ -10,11 +10,7 @@ import typer
 def component_names(incomplete: str) -> list[str]:
     from gradtrain.report.catalogue import every_name
 
-    return [
-        name
-        for name in every_name()
-        if name.startswith(incomplete) and ("." in incomplete or "." not in name)
-    ]
+    return [name for name in every_name() if name.startswith(incomplete) and ("." in incomplete or "." not in name)]
 
 
 def show(

@@ -58,9 +58,7 @@ def console() -> Console:
     from rich.console import Console
 
     wanted = colour(sys.stdout)
-    return Console(
-        force_terminal=wanted, no_color=not wanted, color_system="auto" if wanted else None, width=width()
-    )
+    return Console(force_terminal=wanted, no_color=not wanted, color_system="auto" if wanted else None, width=width())
 
 
 def progress(text: str) -> None:

@@ -10,13 +10,23 @@ import typer
 
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of the run.")],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace the file's, as `optimizer.lr=1e-3`.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace the file's, as `optimizer.lr=1e-3`."),
+    ] = None,
     profile: Annotated[str | None, typer.Option("--profile", help="One of the config's profiles.")] = None,
-    run: Annotated[Path | None, typer.Option("--run", help="The run's folder; by default the next free runs/NAME/NNN.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="One step, one batch of every split, one checkpoint; leaves nothing behind.")] = False,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run's folder; by default the next free runs/NAME/NNN.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="One step, one batch of every split, one checkpoint; leaves nothing behind."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one a line.")] = False,
 ) -> int:
     """Train what one config describes."""
     from gradtrain.start import start
 
-    return start(config, profile=profile, overrides=overrides or [], folder=run, dry_run=dry_run, as_json=as_json).exit_code
+    return start(
+        config, profile=profile, overrides=overrides or [], folder=run, dry_run=dry_run, as_json=as_json
+    ).exit_code

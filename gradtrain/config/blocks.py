@@ -38,15 +38,44 @@ class Blocks:
             keys = body.mapping or {}
             for key, item in keys.items():
                 if key not in ("args", "layers"):
-                    problems.append(Problem("unknown-key", f"unknown key {quote(key)}", item.at, "a block has `args` and `layers`", did_you_mean(key, ("args", "layers"))))
+                    problems.append(
+                        Problem(
+                            "unknown-key",
+                            f"unknown key {quote(key)}",
+                            item.at,
+                            "a block has `args` and `layers`",
+                            did_you_mean(key, ("args", "layers")),
+                        )
+                    )
             layers, arguments = keys.get("layers"), keys.get("args")
             if layers is None or layers.sequence is None:
-                problems.append(Problem("missing-key", f"the block {quote(name)} needs a list of `layers`", body.at, help="add `layers:` with a list below it"))
+                problems.append(
+                    Problem(
+                        "missing-key",
+                        f"the block {quote(name)} needs a list of `layers`",
+                        body.at,
+                        help="add `layers:` with a list below it",
+                    )
+                )
                 continue
-            if arguments is not None and (arguments.mapping is None or any(not _scalar(item) for item in arguments.mapping.values())):
-                problems.append(Problem("wrong-type", "`args` takes a mapping from names to scalars", arguments.place, help="write `args: {out: null, stride: 1}`"))
+            if arguments is not None and (
+                arguments.mapping is None or any(not _scalar(item) for item in arguments.mapping.values())
+            ):
+                problems.append(
+                    Problem(
+                        "wrong-type",
+                        "`args` takes a mapping from names to scalars",
+                        arguments.place,
+                        help="write `args: {out: null, stride: 1}`",
+                    )
+                )
                 continue
-            blocks.defined[name] = Block(name, (arguments.mapping or {}) if arguments else {}, layers.sequence, cls(dict(blocks.defined)))
+            blocks.defined[name] = Block(
+                name,
+                (arguments.mapping or {}) if arguments else {},
+                layers.sequence,
+                cls(dict(blocks.defined)),
+            )
         return blocks
 
     def spliced(self, nodes: list[Node], problems: list[Problem]) -> list[Node]:
@@ -67,13 +96,17 @@ class Blocks:
                 continue
             values = self._arguments(block, node, argument, problems)
             if budget[0] < 0:
-                problems.append(Problem("config-limit", f"the blocks expand to more than {MAX_NODES:,} layers", node.at))
+                problems.append(
+                    Problem("config-limit", f"the blocks expand to more than {MAX_NODES:,} layers", node.at)
+                )
                 return []
             if values is not None:
                 result += block.earlier._spliced([_filled(layer, values) for layer in block.layers], problems, budget)
         return result
 
-    def _arguments(self, block: Block, node: Node, argument: Node | None, problems: list[Problem]) -> dict[str, Node] | None:
+    def _arguments(
+        self, block: Block, node: Node, argument: Node | None, problems: list[Problem]
+    ) -> dict[str, Node] | None:
         given: dict[str, Node] = {}
         if argument is not None and argument.mapping is not None:
             given = argument.mapping
@@ -82,12 +115,27 @@ class Blocks:
         sound = True
         for key, item in given.items():
             if key not in block.arguments:
-                problems.append(Problem("unknown-key", f"the block {quote(block.name)} has no argument {quote(key)}", item.at, help=did_you_mean(key, block.arguments)))
+                problems.append(
+                    Problem(
+                        "unknown-key",
+                        f"the block {quote(block.name)} has no argument {quote(key)}",
+                        item.at,
+                        help=did_you_mean(key, block.arguments),
+                    )
+                )
                 sound = False
         values = {**block.arguments, **given}
         for key, item in values.items():
             if item.value is None and not item.quoted:
-                problems.append(Problem("missing-key", f"the block {quote(block.name)} needs {quote(key)}", node.at, "an argument whose default is null must be given", f"write `{block.name}: {{{key}: …}}`"))
+                problems.append(
+                    Problem(
+                        "missing-key",
+                        f"the block {quote(block.name)} needs {quote(key)}",
+                        node.at,
+                        "an argument whose default is null must be given",
+                        f"write `{block.name}: {{{key}: …}}`",
+                    )
+                )
                 sound = False
         return values if sound else None
 

@@ -68,7 +68,10 @@ class Composer:
     def holds_records(self, annotation: Any) -> bool:
         members = [words.unwrap(member)[0] for member in words.alternatives(annotation)]
         return any(
-            issubclass(member, Record) if isinstance(member, type) else typing.get_origin(member) in (tuple, dict) and self.holds_records(typing.get_args(member)[-2 if typing.get_origin(member) is tuple else 1])
+            issubclass(member, Record)
+            if isinstance(member, type)
+            else typing.get_origin(member) in (tuple, dict)
+            and self.holds_records(typing.get_args(member)[-2 if typing.get_origin(member) is tuple else 1])
             for member in members
         )
 
@@ -82,7 +85,12 @@ class Composer:
 
     def mapping(self, annotation: Any, node: Node, name: str) -> Any:
         if node.mapping is None:
-            return self.add("wrong-type", f"`{name}` takes a mapping, found {node.kind()}", node.place, help=f"write `{name}:` and its keys below it, indented")
+            return self.add(
+                "wrong-type",
+                f"`{name}` takes a mapping, found {node.kind()}",
+                node.place,
+                help=f"write `{name}:` and its keys below it, indented",
+            )
         values = {key: self.value(annotation, item, key) for key, item in node.mapping.items()}
         return FAILED if any(value is FAILED for value in values.values()) else values
 
@@ -108,10 +116,21 @@ class Composer:
         if isinstance(node.value, str):
             return self.named(wanted, node.value, node.place, None, node, reserved)
         if node.mapping is None:
-            return self.add("wrong-type", f"expected {_article(family_name)}, found {node.kind()}", node.place, "a component is written `name`, `{name: value}` or `{name: {parameter: value}}`")
+            return self.add(
+                "wrong-type",
+                f"expected {_article(family_name)}, found {node.kind()}",
+                node.place,
+                "a component is written `name`, `{name: value}` or `{name: {parameter: value}}`",
+            )
         if len(node.mapping) != 1:
             if not node.mapping:
-                return self.add("missing-component", f"no {family_name} is named here", node.at, "a component is written `name`, `{name: value}` or `{name: {parameter: value}}`", self.some_names(wanted))
+                return self.add(
+                    "missing-component",
+                    f"no {family_name} is named here",
+                    node.at,
+                    "a component is written `name`, `{name: value}` or `{name: {parameter: value}}`",
+                    f"`gradtrain list {wanted[0].__module__.rpartition(chr(46))[2]}` shows them all",
+                )
             keys = list(node.mapping)
             unknown = [key for key in keys if not any(key in registry.names(f) for f in wanted)]
             culprit = unknown[-1] if unknown and len(unknown) < len(keys) else keys[1]
@@ -125,21 +144,42 @@ class Composer:
         key, parameters = next(iter(node.mapping.items()))
         return self.named(wanted, key, parameters.at, parameters, node, reserved)
 
-    def named(self, wanted: tuple[type[Component], ...], name: str, at: Place, parameters: Node | None, node: Node, reserved: tuple[str, ...]) -> Any:
+    def named(
+        self,
+        wanted: tuple[type[Component], ...],
+        name: str,
+        at: Place,
+        parameters: Node | None,
+        node: Node,
+        reserved: tuple[str, ...],
+    ) -> Any:
         if name == "norm" and any(issubclass(Normalization, f) or f is Normalization for f in wanted):
             if self.normalization is not None:
                 return self.normalization
-            return self.add("norm-undefined", "`norm` has no meaning yet", at, "`normalization:` says which normalization `norm` is", "add for example `normalization: layer_norm`")
+            return self.add(
+                "norm-undefined",
+                "`norm` has no meaning yet",
+                at,
+                "`normalization:` says which normalization `norm` is",
+                "add for example `normalization: layer_norm`",
+            )
         for family in wanted:
             try:
                 cls = registry.find(family, name)
             except KeyError:
                 continue
             return self.parameters(cls, name, parameters, node)
-        known = [n for family in wanted for n in registry.names(family)] + (self.blocks.names() if Placed.model_fields["part"].annotation and len(wanted) > 1 else [])
+        known = [n for family in wanted for n in registry.names(family)] + (
+            self.blocks.names() if Placed.model_fields["part"].annotation and len(wanted) > 1 else []
+        )
         kind = _singular(wanted[0])
         if name in reserved:
-            return self.add("missing-component", f"{quote(name)} stands here without {_article(kind)}", at, "a reserved word says more about the component beside it")
+            return self.add(
+                "missing-component",
+                f"{quote(name)} stands here without {_article(kind)}",
+                at,
+                "a reserved word says more about the component beside it",
+            )
         shelf = wanted[0].__module__.rpartition(".")[2]
         return self.add(
             "unknown-component", f"no {kind} is named {quote(name)}", at, f"there are {len(known)} to choose from",
@@ -154,7 +194,9 @@ class Composer:
             return self.fields(cls, node.mapping, node)
         main = cls.main_parameter()
         if main is None:
-            return self.add("unexpected-value", f"`{name}` takes no parameters", node.place, help=f"write `{name}` alone")
+            return self.add(
+                "unexpected-value", f"`{name}` takes no parameters", node.place, help=f"write `{name}` alone"
+            )
         return self.fields(cls, {main: Node(node.value, node.place, node.key, node.raw, node.quoted)}, node)
 
     def record(self, cls: type[Record], node: Node) -> Any:
@@ -165,7 +207,9 @@ class Composer:
             return self.add("wrong-type", f"expected a mapping with keys like {keys}, found {node.kind()}", node.place)
         return self.fields(cls, node.mapping, node)
 
-    def fields(self, cls: type[Record], nodes: Mapping[str, Node], whole: Node, given: dict[str, Any] | None = None) -> Any:
+    def fields(
+        self, cls: type[Record], nodes: Mapping[str, Node], whole: Node, given: dict[str, Any] | None = None
+    ) -> Any:
         """Every field composed, unknown keys refused, the record validated."""
         values = dict(given or {})
         allowed = [name for name in cls.model_fields if name != "part"]
@@ -180,7 +224,11 @@ class Composer:
         return self.validated(cls, values, nodes, whole)
 
     def unknown(self, cls: type[Record], key: str, node: Node, allowed: list[str]) -> None:
-        named = f"`{cls.name()}` has no parameter {quote(key)}" if issubclass(cls, Component) else f"unknown key {quote(key)}"
+        named = (
+            f"`{cls.name()}` has no parameter {quote(key)}"
+            if issubclass(cls, Component)
+            else f"unknown key {quote(key)}"
+        )
         takes = ", ".join(f"`{name}`" for name in allowed)
         self.add(
             "unknown-key", named, node.at,
@@ -214,7 +262,13 @@ class Composer:
     def translated(self, cls: type[Record], key: str, error: Any, nodes: Mapping[str, Node], whole: Node) -> Problem:
         """pydantic's finding in our words."""
         code = words.ERROR_TYPES.get(error["type"], "bad-value")
-        owner = f"`{cls.name()}`" if issubclass(cls, Component) else "this section" if not whole.key else quote(_key_text(whole))
+        owner = (
+            f"`{cls.name()}`"
+            if issubclass(cls, Component)
+            else "this section"
+            if not whole.key
+            else quote(_key_text(whole))
+        )
         if error["type"] == "missing":
             return Problem("missing-key", f"{owner} needs {quote(key)}", whole.at, _doc(cls, key), f"add `{key}: …`")
         if error["type"] == "value_error":
@@ -223,7 +277,11 @@ class Composer:
         node = nodes.get(key)
         place = node.place if node else whole.at
         annotation = _annotation(cls, key)
-        found = node.kind() if node and (node.mapping is not None or node.sequence is not None) else quote(node.raw if node else error.get("input"))
+        found = (
+            node.kind()
+            if node and (node.mapping is not None or node.sequence is not None)
+            else quote(node.raw if node else error.get("input"))
+        )
         if node is not None and node.quoted and code == "wrong-type":
             found = f'the text "{node.raw}"'
         what = f"`{key}` takes {words.takes(annotation)}, found {found}"
@@ -247,14 +305,31 @@ class Composer:
     def fact(self, node: Node) -> Any:
         name = node.value.removeprefix("$data.")
         if name == node.value:
-            return self.add("unknown-argument", f"{quote(node.value)} is not an argument of an enclosing block", node.place, "`$name` reads an argument of a block, `$data.name` a fact of the data")
+            return self.add(
+                "unknown-argument",
+                f"{quote(node.value)} is not an argument of an enclosing block",
+                node.place,
+                "`$name` reads an argument of a block, `$data.name` a fact of the data",
+            )
         if name not in FACT_NAMES:
-            return self.add("unknown-fact", f"the data publishes no fact {quote(name)}", node.place, f"facts are {', '.join(f'`$data.{n}`' for n in FACT_NAMES)}", did_you_mean(name, FACT_NAMES))
+            return self.add(
+                "unknown-fact",
+                f"the data publishes no fact {quote(name)}",
+                node.place,
+                f"facts are {', '.join(f'`$data.{n}`' for n in FACT_NAMES)}",
+                did_you_mean(name, FACT_NAMES),
+            )
         if self.facts is None:
             return (1,) if name in ("shape", "range") else 1
         if self.facts.get(name) is None:
             known = ", ".join(f"`$data.{n}` = {v}" for n, v in self.facts.items() if v is not None)
-            return self.add("unknown-fact", f"this data has no {quote(name)}", node.place, f"it publishes {known}", "write the number itself")
+            return self.add(
+                "unknown-fact",
+                f"this data has no {quote(name)}",
+                node.place,
+                f"it publishes {known}",
+                "write the number itself",
+            )
         return self.facts[name]
 
 
@@ -297,7 +372,13 @@ def _belongs(key: str, cls: type[Record]) -> str:
     for name, info in Run.model_fields.items():
         for member in words.alternatives(info.annotation):
             bare = words.unwrap(member)[0]
-            if isinstance(bare, type) and issubclass(bare, Record) and bare is not cls and key in bare.model_fields and not issubclass(bare, Component):
+            if (
+                isinstance(bare, type)
+                and issubclass(bare, Record)
+                and bare is not cls
+                and key in bare.model_fields
+                and not issubclass(bare, Component)
+            ):
                 homes.append(name)
     if key in Run.model_fields and cls is not Run:
         return f"`{key}` belongs at the top level"

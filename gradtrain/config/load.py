@@ -32,7 +32,9 @@ class Config:
 
     def resolved(self) -> dict[str, Any]:
         """Plain data that, dumped as YAML, trains the same run again."""
-        return {key: node.plain() for key, node in (self.root.mapping or {}).items() if key not in ("extends", "profiles")}
+        return {
+            key: node.plain() for key, node in (self.root.mapping or {}).items() if key not in ("extends", "profiles")
+        }
 
     def data(self) -> Data:
         """The section `data:` alone: enough to open the data and learn its facts. Raises as `run` does."""
@@ -81,14 +83,27 @@ def read(path: Path, profile: str | None = None, overrides: Sequence[str] = ()) 
             config.profiles = profiles.mapping
     if profile is not None:
         if profile not in config.profiles:
-            raise Problem("unknown-profile", f"no profile is named {quote(profile)}", Place(str(path)), f"this config has {_listed(config.profiles)}", did_you_mean(profile, config.profiles))
+            raise Problem(
+                "unknown-profile",
+                f"no profile is named {quote(profile)}",
+                Place(str(path)),
+                f"this config has {_listed(config.profiles)}",
+                did_you_mean(profile, config.profiles),
+            )
         apply_profile(config.root, config.profiles[profile], problems)
     seen: dict[str, str] = {}
     for text in overrides:
         key = text.partition("=")[0]
         if key in seen and seen[key] != text:
             place = Place("command line", 1, 1, len(text), text)
-            problems.append(Problem("override-twice", f"{quote(key)} is set twice, to different values", place, help="keep one of the two"))
+            problems.append(
+                Problem(
+                    "override-twice",
+                    f"{quote(key)} is set twice, to different values",
+                    place,
+                    help="keep one of the two",
+                )
+            )
         seen[key] = text
         apply_override(config.root, text, problems)
     if problems:
@@ -119,11 +134,18 @@ def _extended(root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
         raise Problem("wrong-type", f"`extends` takes a path, found {node.kind()}", node.place)
     base = path.parent / node.value
     if base.resolve() in chain:
-        raise Problem("extends-cycle", f"{quote(node.value)} extends this file in turn", node.place, "a chain of bases must end")
+        raise Problem(
+            "extends-cycle",
+            f"{quote(node.value)} extends this file in turn",
+            node.place,
+            "a chain of bases must end",
+        )
     try:
         parsed = read_file(base)
     except Problem as problem:
-        raise Problem(problem.code, problem.what, node.place, "`extends` is a path relative to this file", problem.help) from None
+        raise Problem(
+            problem.code, problem.what, node.place, "`extends` is a path relative to this file", problem.help
+        ) from None
     below = _extended(parsed.root, base, (*chain, base.resolve()))
     return _merged(below, root)
 
@@ -132,5 +154,7 @@ def _merged(below: Node, above: Node) -> Node:
     """Mappings merge key by key; lists, scalars and components replace."""
     if below.mapping is None or above.mapping is None or names_component(below) or names_component(above):
         return above
-    merged = {key: _merged(below.mapping[key], node) if key in below.mapping else node for key, node in above.mapping.items()}
+    merged = {
+        key: _merged(below.mapping[key], node) if key in below.mapping else node for key, node in above.mapping.items()
+    }
     return Node({**below.mapping, **merged}, above.place, above.key)

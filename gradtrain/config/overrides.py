@@ -14,13 +14,28 @@ def apply_override(root: Node, text: str, problems: list[Problem]) -> None:
     path, equals, written = text.partition("=")
     place = Place("command line", 1, 1, len(path), text)
     if not equals:
-        problems.append(Problem("override-form", f"{quote(text)} is not an override", place, "an override is written `key=value`", f"write `{text}=…`"))
+        problems.append(
+            Problem(
+                "override-form",
+                f"{quote(text)} is not an override",
+                place,
+                "an override is written `key=value`",
+                f"write `{text}=…`",
+            )
+        )
         return
     try:
         value = parse(f"v: {written}" if "\n" not in written else "v: [", "command line").root
     except (Problem, ExceptionGroup) as error:
         found = next(flatten(error))
-        problems.append(Problem("override-form", f"{quote(written)} is not a YAML value", Place("command line", 1, len(path) + 2, len(written), text), found.what))
+        problems.append(
+            Problem(
+                "override-form",
+                f"{quote(written)} is not a YAML value",
+                Place("command line", 1, len(path) + 2, len(written), text),
+                found.what,
+            )
+        )
         return
     node = (value.mapping or {})["v"]
     _relocate(node, Place("command line", 1, len(path) + 2, len(written), text), place)
@@ -64,7 +79,14 @@ def _set(root: Node, path: str, value: Node, at: Place, problems: list[Problem])
             continue
         mapping = _keys_at(node, part)
         if mapping is None:
-            problems.append(Problem("override-path", f"{here} is {node.kind()}: it has no keys", at, "an override replaces what the file says"))
+            problems.append(
+                Problem(
+                    "override-path",
+                    f"{here} is {node.kind()}: it has no keys",
+                    at,
+                    "an override replaces what the file says",
+                )
+            )
             return
         if last:
             value.key = at

@@ -42,7 +42,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-for _tag, _pattern in (("null", _NULL), ("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("float", _SPECIAL)):
+for _tag, _pattern in (
+    ("null", _NULL),
+    ("bool", _BOOL),
+    ("int", _INT),
+    ("float", _FLOAT),
+    ("float", _SPECIAL),
+):
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, None)
 
 

@@ -58,7 +58,9 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def _name(text: str) -> str:
     if not RUN_NAME.fullmatch(text) or ".." in text:
-        raise ValueError("a name is up to 64 letters, digits, `.`, `_` and `-`, and begins with a letter or digit: it names the run's folder")
+        raise ValueError(
+            "a name is up to 64 letters, digits, `.`, `_` and `-`, and begins with a letter or digit: it names the run's folder"
+        )
     return text
 
 

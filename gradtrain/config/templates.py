@@ -77,12 +77,23 @@ checkpoint: {best: val.accuracy}
 def write(template: str, out: Path | None) -> Path:
     """Write a template to a new file and return its path. Raises `Problem` (usage)."""
     if template not in TEMPLATES:
-        raise Problem("unknown-template", f"no template is named {quote(template)}", why=f"there are {', '.join(f'`{t}`' for t in TEMPLATES)}", help=did_you_mean(template, TEMPLATES))
+        raise Problem(
+            "unknown-template",
+            f"no template is named {quote(template)}",
+            why=f"there are {', '.join(f'`{t}`' for t in TEMPLATES)}",
+            help=did_you_mean(template, TEMPLATES),
+        )
     path = out or Path(f"{template}.yaml")
     text = _HEAD.format(file=path.name, name=template) + TEMPLATES[template]
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise Problem("file-exists", f"{quote(str(path))} exists", Place(str(path)), "`init` never writes over a file", "name another one with `--out`") from None
+        raise Problem(
+            "file-exists",
+            f"{quote(str(path))} exists",
+            Place(str(path)),
+            "`init` never writes over a file",
+            "name another one with `--out`",
+        ) from None
     return path

@@ -59,7 +59,13 @@ class Node:
             return "a mapping"
         if isinstance(self.value, list):
             return "a list"
-        return {str: "text", bool: "true or false", int: "an integer", float: "a number", type(None): "nothing"}[type(self.value)]
+        return {
+            str: "text",
+            bool: "true or false",
+            int: "an integer",
+            float: "a number",
+            type(None): "nothing",
+        }[type(self.value)]
 
 
 @dataclass
@@ -73,14 +79,24 @@ def read_file(path: Path) -> Parsed:
     name = str(path)
     if not path.is_file():
         if path.is_dir():
-            raise Problem("config-missing", f"{quote(name)} is a directory, not a config file", help=_yaml_files_in(path))
+            raise Problem(
+                "config-missing",
+                f"{quote(name)} is a directory, not a config file",
+                help=_yaml_files_in(path),
+            )
         if path.exists():
-            raise Problem("config-missing", f"{quote(name)} is not a regular file", why="a config is read from a regular file only")
+            raise Problem(
+                "config-missing",
+                f"{quote(name)} is not a regular file",
+                why="a config is read from a regular file only",
+            )
         raise Problem("config-missing", f"no config file at {quote(name)}", help=_nearest_file(path))
     try:
         data = path.open("rb").read(MAX_BYTES + 1)
     except OSError as error:
-        raise Problem("config-missing", f"cannot read {quote(name)}: {error.strerror}", help="check its rights") from None
+        raise Problem(
+            "config-missing", f"cannot read {quote(name)}: {error.strerror}", help="check its rights"
+        ) from None
     return parse(_decode(data, name), name)
 
 
@@ -91,9 +107,16 @@ def parse(text: str, name: str) -> Parsed:
 
 def _decode(data: bytes, name: str) -> str:
     if len(data) > MAX_BYTES:
-        raise Problem("config-limit", "the file is larger than 1 MiB", Place(name), "a config is read whole and kept small")
+        raise Problem(
+            "config-limit",
+            "the file is larger than 1 MiB",
+            Place(name),
+            "a config is read whole and kept small",
+        )
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise Problem("config-encoding", "the file is UTF-16", Place(name), "a config is UTF-8 text", "save it as UTF-8")
+        raise Problem(
+            "config-encoding", "the file is UTF-16", Place(name), "a config is UTF-8 text", "save it as UTF-8"
+        )
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -102,7 +125,8 @@ def _decode(data: bytes, name: str) -> str:
         binary = b"\0" in data[:4096] or data[:4] == b"\x89PNG"
         raise Problem(
             "config-encoding",
-            f"byte 0x{data[error.start]:02x} at offset {error.start} is not UTF-8" + (": this is not a text file" if binary else ""),
+            f"byte 0x{data[error.start]:02x} at offset {error.start} is not UTF-8"
+            + (": this is not a text file" if binary else ""),
             Place(name, line, column),
             "a config is UTF-8 text",
             "save it as UTF-8",
@@ -128,9 +152,20 @@ class _Parser:
             self.problems.append(self.syntax(error))
             raise several(self.problems, self.name) from None
         if root is None or (root.value is None and not root.raw):
-            raise Problem("config-empty", "the file holds no configuration", Place(self.name), help="`gradtrain init` writes one to start from")
+            raise Problem(
+                "config-empty",
+                "the file holds no configuration",
+                Place(self.name),
+                help="`gradtrain init` writes one to start from",
+            )
         if root.mapping is None:
-            self.add("config-not-a-mapping", f"the file holds {root.kind()}", root.place, "a config is a mapping of sections", "begin with `name:`, `data:`, `model:`")
+            self.add(
+                "config-not-a-mapping",
+                f"the file holds {root.kind()}",
+                root.place,
+                "a config is a mapping of sections",
+                "begin with `name:`, `data:`, `model:`",
+            )
         if self.problems:
             raise several(self.problems, self.name)
         return Parsed(root, self.warnings)
@@ -176,7 +211,13 @@ class _Parser:
         if context is not None and context.line < line and "quoted" in str(getattr(error, "context", "")):
             line, column = context.line, context.column
             said = "the quote that opens here is never closed"
-        return Problem("yaml-syntax", f"not YAML: {said}", self.place(line, column), "a config is one YAML document", help or "check indentation, quotes and brackets")
+        return Problem(
+            "yaml-syntax",
+            f"not YAML: {said}",
+            self.place(line, column),
+            "a config is one YAML document",
+            help or "check indentation, quotes and brackets",
+        )
 
     def compose(self) -> Node | None:
         """Events to nodes with an explicit stack, so that depth costs no recursion."""
@@ -188,16 +229,32 @@ class _Parser:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self.add("yaml-documents", "a second document begins", self.at(event), "a config is one document", "remove the `---` and what follows it")
+                    self.add(
+                        "yaml-documents",
+                        "a second document begins",
+                        self.at(event),
+                        "a config is one document",
+                        "remove the `---` and what follows it",
+                    )
                     return root
             elif isinstance(event, yaml.AliasEvent):
-                self.add("yaml-alias", f"alias `*{event.anchor}`", self.at(event), "a config has no aliases: what is written is what runs", "write the value out, or use `blocks:`")
+                self.add(
+                    "yaml-alias",
+                    f"alias `*{event.anchor}`",
+                    self.at(event),
+                    "a config has no aliases: what is written is what runs",
+                    "write the value out, or use `blocks:`",
+                )
                 node = Node(None, self.at(event))
                 root = self.attach(node, stack, keys) or root or node
             elif isinstance(event, (yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                 count += 1
                 if count > MAX_NODES or len(stack) >= MAX_DEPTH:
-                    what = f"more than {MAX_NODES:,} values" if count > MAX_NODES else f"nested deeper than {MAX_DEPTH} levels"
+                    what = (
+                        f"more than {MAX_NODES:,} values"
+                        if count > MAX_NODES
+                        else f"nested deeper than {MAX_DEPTH} levels"
+                    )
                     self.add("config-limit", what, self.at(event), "no sane config is that large")
                     raise several(self.problems, self.name)
                 self.refuse_marks(event)
@@ -228,9 +285,21 @@ class _Parser:
 
     def refuse_marks(self, event: Any) -> None:
         if event.anchor:
-            self.add("yaml-alias", f"anchor `&{event.anchor}`", self.at(event), "a config has no anchors: what is written is what runs", "write the value out, or use `blocks:`")
+            self.add(
+                "yaml-alias",
+                f"anchor `&{event.anchor}`",
+                self.at(event),
+                "a config has no anchors: what is written is what runs",
+                "write the value out, or use `blocks:`",
+            )
         if event.tag and not (isinstance(event, yaml.ScalarEvent) and event.tag == "!"):
-            self.add("yaml-tag", f"tag {quote(event.tag)}", self.at(event), "a config has no tags: nothing in it names code or types", "remove the tag")
+            self.add(
+                "yaml-tag",
+                f"tag {quote(event.tag)}",
+                self.at(event),
+                "a config has no tags: nothing in it names code or types",
+                "remove the tag",
+            )
 
     def node(self, event: Any) -> Node:
         if isinstance(event, yaml.MappingStartEvent):
@@ -249,7 +318,16 @@ class _Parser:
             self.add("config-limit", f"the integer {quote(raw, 30)} does not fit 64 bits", place)
             value = 0
         if plain and re.fullmatch(r"[-+]?0[0-7]+", raw):
-            self.warnings.append(Problem("leading-zero", f"{quote(raw)} is {value} here", place, "YAML 1.1 reads it as octal, YAML 1.2 as decimal", f"write {value}", severity="warning"))
+            self.warnings.append(
+                Problem(
+                    "leading-zero",
+                    f"{quote(raw)} is {value} here",
+                    place,
+                    "YAML 1.1 reads it as octal, YAML 1.2 as decimal",
+                    f"write {value}",
+                    severity="warning",
+                )
+            )
         return Node(value, place, raw=raw, quoted=not plain)
 
     def key(self, node: Node) -> tuple[str, Place]:
@@ -257,12 +335,29 @@ class _Parser:
             self.add("yaml-key", f"a key that is {node.kind()}", node.place, "keys are text")
             return "", node.place
         if node.raw == "<<" and not node.quoted:
-            self.add("yaml-alias", "merge key `<<`", node.place, "a config has no merge keys", "use `extends:` or `blocks:`")
+            self.add(
+                "yaml-alias",
+                "merge key `<<`",
+                node.place,
+                "a config has no merge keys",
+                "use `extends:` or `blocks:`",
+            )
         elif not isinstance(node.value, str):
-            self.add("yaml-key", f"the key {quote(node.raw)} is {node.kind()}", node.place, "keys are text", f'write "{node.raw}" in quotes if you mean the text')
+            self.add(
+                "yaml-key",
+                f"the key {quote(node.raw)} is {node.kind()}",
+                node.place,
+                "keys are text",
+                f'write "{node.raw}" in quotes if you mean the text',
+            )
         return node.raw, node.place
 
-    def attach(self, node: Node, stack: list[tuple[Node, dict[str, Node] | None, list[Node]]], keys: list[tuple[str, Place] | None]) -> Node | None:
+    def attach(
+        self,
+        node: Node,
+        stack: list[tuple[Node, dict[str, Node] | None, list[Node]]],
+        keys: list[tuple[str, Place] | None],
+    ) -> Node | None:
         if not stack:
             return node
         parent = stack[-1][0]
@@ -273,7 +368,13 @@ class _Parser:
             keys[-1] = None
             if key in parent.value:
                 first = parent.value[key].at
-                self.add("duplicate-key", f"the key {quote(key)} stands twice", node.key, f"it already stands in line {first.line}", "keep one of the two")
+                self.add(
+                    "duplicate-key",
+                    f"the key {quote(key)} stands twice",
+                    node.key,
+                    f"it already stands in line {first.line}",
+                    "keep one of the two",
+                )
             else:
                 parent.value[key] = node
         return None

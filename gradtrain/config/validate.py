@@ -18,7 +18,9 @@ def validated(path: Path, *, read_data: bool = False) -> list[Problem]:
     found = _composed(config, read_data)
     for name in config.profiles:
         try:
-            found += [p for p in _composed(with_profile(config, name), read_data) if not any(_same(p, q) for q in found)]
+            found += [
+                p for p in _composed(with_profile(config, name), read_data) if not any(_same(p, q) for q in found)
+            ]
         except (Problem, ExceptionGroup) as error:
             found += flatten(error)
     return sorted(found, key=lambda p: (p.at.line, p.at.column) if p.at else (0, 0))

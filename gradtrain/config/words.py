@@ -72,7 +72,13 @@ def takes(annotation: Any, metadata: list[Any] | None = None) -> str:
         return f"a list of {len(args)}: {', '.join(takes(a) for a in args)}"
     if origin is dict or bare is dict:
         return "a mapping"
-    return {int: "an integer", float: "a number", str: "a text", bool: "`true` or `false`", Path: "a path"}.get(bare, "a value") + bounds
+    return {
+        int: "an integer",
+        float: "a number",
+        str: "a text",
+        bool: "`true` or `false`",
+        Path: "a path",
+    }.get(bare, "a value") + bounds
 
 
 def _choices(args: tuple[Any, ...]) -> str:
@@ -82,7 +88,13 @@ def _choices(args: tuple[Any, ...]) -> str:
 
 def _plural(words: str) -> str:
     noun = re.sub(r"^an? ", "", words)
-    for one, many in (("integer", "integers"), ("number", "numbers"), ("text", "texts"), ("value", "values"), ("path", "paths")):
+    for one, many in (
+        ("integer", "integers"),
+        ("number", "numbers"),
+        ("text", "texts"),
+        ("value", "values"),
+        ("path", "paths"),
+    ):
         if noun.startswith(one):
             return many + noun.removeprefix(one)
     return words
@@ -92,8 +104,16 @@ def _bounds(metadata: list[Any]) -> str:
     words = []
     flat = [inner for item in metadata for inner in (getattr(item, "metadata", None) or [item])]
     for item in flat:
-        for attribute, text in (("gt", "greater than {}"), ("ge", "of at least {}"), ("lt", "below {}"), ("le", "of at most {}")):
-            if isinstance(item, (at.Gt, at.Ge, at.Lt, at.Le, at.Interval)) and (value := getattr(item, attribute, None)) is not None:
+        for attribute, text in (
+            ("gt", "greater than {}"),
+            ("ge", "of at least {}"),
+            ("lt", "below {}"),
+            ("le", "of at most {}"),
+        ):
+            if (
+                isinstance(item, (at.Gt, at.Ge, at.Lt, at.Le, at.Interval))
+                and (value := getattr(item, attribute, None)) is not None
+            ):
                 words.append(text.format(value))
     return f" {' and '.join(words)}" if words else ""
 
@@ -101,7 +121,12 @@ def _bounds(metadata: list[Any]) -> str:
 def mend(text: str, annotation: Any) -> str:
     """What to write instead of a value of the wrong type; empty when nothing is plain."""
     kinds = {unwrap(member)[0] for member in alternatives(annotation)}
-    literals = [c for member in alternatives(annotation) if typing.get_origin(unwrap(member)[0]) is Literal for c in typing.get_args(unwrap(member)[0])]
+    literals = [
+        c
+        for member in alternatives(annotation)
+        if typing.get_origin(unwrap(member)[0]) is Literal
+        for c in typing.get_args(unwrap(member)[0])
+    ]
     if bool in kinds and text.lower() in ("yes", "on", "y", "true", "no", "off", "n", "false"):
         return f"write `{'true' if text.lower() in ('yes', 'on', 'y', 'true') else 'false'}`"
     if kinds & {int, float}:

@@ -14,9 +14,7 @@ from gradtrain.problems import Problem, did_you_mean, quote
 __all__ = ["Finding", "Report", "Row", "as_json", "check", "check_everything", "show"]
 
 
-def check_everything(
-    select: Sequence[str] = (), seed: int = 0, each: Callable[[Row], None] | None = None
-) -> Report:
+def check_everything(select: Sequence[str] = (), seed: int = 0, each: Callable[[Row], None] | None = None) -> Report:
     """Check every component, or those that `select` names: `huber`, `losses` (a family), `layers.linear`.
 
     `each` is called with a component's row as soon as its checks are done. Findings come in the registry's
@@ -34,9 +32,7 @@ def check_everything(
 
 def chosen(select: Sequence[str]) -> list[tuple[str, str]]:
     """(family, name) of every component that the words mean. Raises `Problem`."""
-    everything = [
-        (shelf, name) for shelf, family in registry.families().items() for name in registry.names(family)
-    ]
+    everything = [(shelf, name) for shelf, family in registry.families().items() for name in registry.names(family)]
     if not select:
         return everything
     meant: set[tuple[str, str]] = set()

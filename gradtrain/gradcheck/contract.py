@@ -79,9 +79,7 @@ def _case(family: str, name: str, cls: type[Component], case: Mapping[str, Any],
     for family_class, wanted in PROVEN_BY.items():
         if isinstance(component, family_class):
             known = any(finding.check == wanted for finding in ledger.findings)
-            ledger.state(
-                "coverage", known, f"nothing to prove: no sample or input shape led to a check of `{wanted}`"
-            )
+            ledger.state("coverage", known, f"nothing to prove: no sample or input shape led to a check of `{wanted}`")
     return ledger.findings
 
 

@@ -138,8 +138,7 @@ class Ledger:
         found = agreement(got, expected, scale, digits)
         verdict: Verdict = "nonfinite" if not found.finite else "pass" if found.disagree == 0 else "fail"
         numbers = {
-            name: getattr(found, name)
-            for name in ("digits", "element", "got", "expected", "disagree", "elements")
+            name: getattr(found, name) for name in ("digits", "element", "got", "expected", "disagree", "elements")
         }
         at = float(by.detach()[found.element]) if by is not None and by.numel() else None
         self.write(check, verdict, **numbers, at=at, **evidence)
@@ -156,8 +155,6 @@ class Ledger:
 def largest(*tensors: Tensor) -> float:
     """The largest finite magnitude in floating-point tensors."""
     values = [
-        float(t.detach().abs().nan_to_num(0.0, 0.0, 0.0).max())
-        for t in tensors
-        if t.numel() and t.is_floating_point()
+        float(t.detach().abs().nan_to_num(0.0, 0.0, 0.0).max()) for t in tensors if t.numel() and t.is_floating_point()
     ]
     return max(values, default=0.0)

@@ -84,12 +84,8 @@ def of_regularizer(penalty: Regularizer, generator: torch.Generator, dtype: torc
         )
 
 
-def of_activation(
-    activation: Activation, generator: torch.Generator, dtype: torch.dtype
-) -> Iterator[Subject]:
-    points = away_from_kinks(
-        lambda: [(x,) for x in activation.samples(generator)], activation.kink, generator
-    )
+def of_activation(activation: Activation, generator: torch.Generator, dtype: torch.dtype) -> Iterator[Subject]:
+    points = away_from_kinks(lambda: [(x,) for x in activation.samples(generator)], activation.kink, generator)
     for number, (sample,) in enumerate(points):
         x = leaf(sample, dtype)
         yield Subject(

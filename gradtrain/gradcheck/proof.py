@@ -22,9 +22,7 @@ def prove(subject: Subject, ledger: Ledger, generator: torch.Generator) -> None:
         if got.shape == subject.shape:
             g = subject.layout(torch.randn(got.shape, generator=generator, dtype=torch.float64))
             _gradients(subject, got, g, scale, ledger)
-    changed = [
-        name for name, tensor in subject.inputs.items() if not torch.equal(tensor.detach(), before[name])
-    ]
+    changed = [name for name, tensor in subject.inputs.items() if not torch.equal(tensor.detach(), before[name])]
     ledger.state("inputs kept", not changed, f"the call changed {', '.join(changed)} in place", **where)
 
 
@@ -61,9 +59,7 @@ def _gradients(subject: Subject, got: Tensor, g: Tensor, scale: float, ledger: L
             ledger.write(check, "fail", note=f"the closed form says nothing about {name}", **where)
         elif found is None:
             # Zero by derivation is fine; not in the graph at all is a parameter that never learns.
-            ledger.write(
-                check, "fail", note=f"detached: no path leads from the result back to {name}", **where
-            )
+            ledger.write(check, "fail", note=f"detached: no path leads from the result back to {name}", **where)
         elif found.dtype != leaf.dtype:
             ledger.write(check, "fail", note=f"{leaf.dtype} in, {found.dtype} back", **where)
         else:
@@ -80,6 +76,4 @@ def _gradients(subject: Subject, got: Tensor, g: Tensor, scale: float, ledger: L
 def _autograd(got: Tensor, leaves: Mapping[str, Tensor], g: Tensor) -> dict[str, Tensor | None]:
     if not got.requires_grad:
         return dict.fromkeys(leaves)
-    return dict(
-        zip(leaves, torch.autograd.grad(got, list(leaves.values()), g, allow_unused=True), strict=True)
-    )
+    return dict(zip(leaves, torch.autograd.grad(got, list(leaves.values()), g, allow_unused=True), strict=True))

@@ -71,9 +71,7 @@ class Report:
     @property
     def rows(self) -> list[Row]:
         """One row a component."""
-        return [
-            Row.of(list(group)) for _, group in groupby(self.findings, key=lambda f: (f.family, f.component))
-        ]
+        return [Row.of(list(group)) for _, group in groupby(self.findings, key=lambda f: (f.family, f.component))]
 
 
 def show(report: Report, console: Console, rows: bool = True) -> None:
@@ -119,9 +117,7 @@ def summary(report: Report) -> str:
     many += f" in {report.seconds:.1f} s (seed {report.seed})"
     if wrong:
         return f"{many}: {len(wrong)} failed: {', '.join(safe(f'{row.family}.{row.name}') for row in wrong)}"
-    return f"{many}: all passed" + (
-        "" if digits is None else f", every comparison to at least {digits:.1f} digits"
-    )
+    return f"{many}: all passed" + ("" if digits is None else f", every comparison to at least {digits:.1f} digits")
 
 
 def blocks(failures: Sequence[Finding]) -> Iterable[str]:
@@ -129,8 +125,7 @@ def blocks(failures: Sequence[Finding]) -> Iterable[str]:
     for _, group in groupby(failures, key=lambda f: (f.family, f.component, repr(f.case))):
         first, *others = group
         more = [
-            f"{check} ×{count}" if count > 1 else check
-            for check, count in Counter(f.check for f in others).items()
+            f"{check} ×{count}" if count > 1 else check for check, count in Counter(f.check for f in others).items()
         ]
         yield evidence(first) + (f"\n  also      {', '.join(more)}" if more else "")
 
@@ -138,9 +133,7 @@ def blocks(failures: Sequence[Finding]) -> Iterable[str]:
 def evidence(finding: Finding) -> str:
     """All that is known of one failure, in aligned plain text."""
     gradient = finding.check.startswith("gradient")
-    sides = (
-        ("by autograd", "by the closed form") if gradient else ("by the implementation", "by the textbook")
-    )
+    sides = ("by autograd", "by the closed form") if gradient else ("by the implementation", "by the textbook")
     lines = [f"{finding.verdict}[{finding.check}]: {finding.family}.{finding.component}"]
     parts = [
         ("case", _case(finding.case)),
@@ -185,9 +178,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "ok": report.ok,
         "seconds": round(report.seconds, 6),
         "components": [_plain(asdict(row)) for row in report.rows],
-        "findings": [
-            _plain({**_fields(finding), "relative": finding.relative}) for finding in report.findings
-        ],
+        "findings": [_plain({**_fields(finding), "relative": finding.relative}) for finding in report.findings],
     }
 
 

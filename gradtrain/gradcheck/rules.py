@@ -34,9 +34,7 @@ RUNS = (1, 7, 100)
 def prove_optimizer(optimizer: Optimizer, ledger: Ledger, generator: torch.Generator) -> None:
     """Every implementation on offer against `init` and `update`, step by step, in float64."""
     shapes = [[shape for shape in group if _takes(optimizer, shape)] for group in WEIGHTS]
-    start = [
-        [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in group] for group in shapes
-    ]
+    start = [[torch.randn(shape, generator=generator, dtype=torch.float64) for shape in group] for group in shapes]
     pulls = [[[_pull(w, t, generator) for w in group] for group in start] for t in range(1, STEPS + 1)]
     for number, implementation in enumerate(optimizer.implementations):
         with ledger.attempt("update", sample=number, point=implementation):
@@ -96,9 +94,7 @@ def _follow(
         for i, group_ in enumerate(weights):
             for j, weight in enumerate(group_):
                 point = f"{implementation}, step {t}, group {i}, weight {list(weight.shape)}"
-                ledger.compare(
-                    "update", weight, expected[i][j], digits=RULE_DIGITS, sample=number, point=point
-                )
+                ledger.compare("update", weight, expected[i][j], digits=RULE_DIGITS, sample=number, point=point)
                 ledger.state(
                     "dtype",
                     weight.dtype == torch.float64,
@@ -148,9 +144,7 @@ def prove_schedule(schedule: Schedule, ledger: Ledger, generator: torch.Generato
                 sample=number,
                 point=point,
             )
-            ledger.state(
-                "memory kept", kept, "`at` changed the memory: only `observe` may", sample=number, point=point
-            )
+            ledger.state("memory kept", kept, "`at` changed the memory: only `observe` may", sample=number, point=point)
             ledger.state(
                 "same twice",
                 rates == twice,
@@ -209,9 +203,7 @@ def _filled(initializer: Initializer, before: Tensor, seed: int) -> Tensor:
     return tensor
 
 
-def _near(
-    check: str, got: float, expected: float, slack: float, ledger: Ledger, where: Mapping[str, Any]
-) -> None:
+def _near(check: str, got: float, expected: float, slack: float, ledger: Ledger, where: Mapping[str, Any]) -> None:
     holds = abs(got - expected) <= slack
     note = "" if holds else f"{check} {got:.6g}, by the textbook {expected:.6g} ± {slack:.2g}"
     ledger.write(check, "pass" if holds else "fail", got=got, expected=expected, note=note, **where)

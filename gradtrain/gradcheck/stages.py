@@ -43,9 +43,7 @@ def of_model(model: Model, generator: torch.Generator, dtype: torch.dtype) -> It
     yield from of_list(layers, shape, generator, dtype)
 
 
-def of_list(
-    layers: Layers, shape: Shape, generator: torch.Generator, dtype: torch.dtype
-) -> Iterator[Subject]:
+def of_list(layers: Layers, shape: Shape, generator: torch.Generator, dtype: torch.dtype) -> Iterator[Subject]:
     def textbook(x: Tensor, **parameters: Tensor) -> Tensor:
         return _chain.textbook(layers, x, parameters)
 
@@ -62,9 +60,7 @@ def of_skip(stage: Save | Take, generator: torch.Generator, dtype: torch.dtype) 
     """`save` and `take` mean something in one list only: around a linear layer."""
     save = stage if isinstance(stage, Save) else Save(key=stage.key)
     take = stage if isinstance(stage, Take) else Take(key=stage.key)
-    yield from of_list(
-        (Placed(part=save), Placed(part=Linear(out=6)), Placed(part=take)), (6,), generator, dtype
-    )
+    yield from of_list((Placed(part=save), Placed(part=Linear(out=6)), Placed(part=take)), (6,), generator, dtype)
 
 
 class Faces(NamedTuple):

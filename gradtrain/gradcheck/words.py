@@ -32,9 +32,7 @@ def prove_docstring(family: str, cls: type[Component], ledger: Ledger) -> None:
         known = about(cls)
         missing = [f"`{part}`" for part in DEMANDED.get(family, ()) if not known.sections.get(part)]
         wrong = [] if known.summary else ["the docstring is empty"]
-        wrong += ["its first line does not end in a period"] * bool(
-            known.summary and not known.summary.endswith(".")
-        )
+        wrong += ["its first line does not end in a period"] * bool(known.summary and not known.summary.endswith("."))
         wrong += [f"it has no {', '.join(missing)}"] * bool(missing)
         ledger.state("docstring", not wrong, "; ".join(wrong))
 

@@ -49,9 +49,7 @@ def entries(family: str | None = None) -> list[Entry]:
     """Every component, or those of one family. Raises `Problem` for a family that does not exist."""
     shelves = families()
     if family is not None and family not in shelves:
-        close = did_you_mean(
-            family, shelves, f"the families are {', '.join(f'`{name}`' for name in shelves)}"
-        )
+        close = did_you_mean(family, shelves, f"the families are {', '.join(f'`{name}`' for name in shelves)}")
         raise Problem("unknown-family", f"there is no family {quote(family)}", help=close)
     wanted = shelves if family is None else {family: shelves[family]}
     return [Entry(shelf, name, find(cls, name)) for shelf, cls in wanted.items() for name in names(cls)]
@@ -89,9 +87,7 @@ def lookup(name: str) -> Entry:
             help=f"`gradtrain list {name}` lists its components",
         )
     known = [
-        candidate
-        for candidate in every_name()
-        if candidate not in shelves and ("." in candidate) == ("." in name)
+        candidate for candidate in every_name() if candidate not in shelves and ("." in candidate) == ("." in name)
     ]
     close = did_you_mean(name, known, "`gradtrain list` shows them all")
     raise Problem("unknown-component", f"there is no component {quote(name)}", help=close)
@@ -142,9 +138,7 @@ def as_text(entry: Entry, width: int = 100) -> str:
     for field in fields:
         default = "required" if field["required"] else f"default {_flow(field['default'])}"
         text += [f"  {field['name']}: {field['takes']}; {default}"]
-        text += textwrap.wrap(
-            field["about"], max(30, width), initial_indent="      ", subsequent_indent="      "
-        )
+        text += textwrap.wrap(field["about"], max(30, width), initial_indent="      ", subsequent_indent="      ")
     text += ["", "in a config", *(textwrap.indent(example, "  ") for example in examples(entry)[:1])]
     short = examples(entry)[1:]
     if short:
@@ -211,9 +205,7 @@ def _hanging(part: str, text: str) -> str:
 
 
 def _takes(field: FieldInfo) -> str:
-    words = [
-        _component_words(member) or takes(member, field.metadata) for member in alternatives(field.annotation)
-    ]
+    words = [_component_words(member) or takes(member, field.metadata) for member in alternatives(field.annotation)]
     optional = type(None) in typing.get_args(unwrap(field.annotation)[0])
     return " or ".join(dict.fromkeys([*words, *(["nothing"] if optional else [])]))
 

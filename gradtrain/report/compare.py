@@ -20,21 +20,45 @@ def journal_of(path: Path) -> list[Line]:
     """The journal of a run folder, or a journal itself. Raises `Problem`."""
     found = path / "journal.jsonl" if path.is_dir() else path
     if not found.is_file():
-        raise Problem("not-a-run", f"{quote(str(path))} is neither a run's folder nor a journal", Place(str(path)), help="`gradtrain runs` lists the runs")
+        raise Problem(
+            "not-a-run",
+            f"{quote(str(path))} is neither a run's folder nor a journal",
+            Place(str(path)),
+            help="`gradtrain runs` lists the runs",
+        )
     return list(read_journal(found))
 
 
 def compared(runs: Sequence[Path]) -> list[dict[str, Any]]:
     """One record a run: settings that differ between the runs, last results, last loss."""
-    settings = [dict(_flat(read_config(path / "config.yaml").resolved())) if (path / "config.yaml").is_file() else {} for path in runs]
-    keys = [key for key in dict.fromkeys(k for one in settings for k in one) if len({repr(one.get(key)) for one in settings}) > 1]
+    settings = [
+        dict(_flat(read_config(path / "config.yaml").resolved())) if (path / "config.yaml").is_file() else {}
+        for path in runs
+    ]
+    keys = [
+        key
+        for key in dict.fromkeys(k for one in settings for k in one)
+        if len({repr(one.get(key)) for one in settings}) > 1
+    ]
     records = []
     for path, one in zip(runs, settings, strict=True):
         lines = journal_of(path)
-        results = {f"{line['split']}.{name}": value for line in lines if line.get("kind") == "evaluation" for name, value in line["metrics"].items() if isinstance(value, (int, float))}
+        results = {
+            f"{line['split']}.{name}": value
+            for line in lines
+            if line.get("kind") == "evaluation"
+            for name, value in line["metrics"].items()
+            if isinstance(value, (int, float))
+        }
         steps = [line for line in lines if line.get("kind") == "step"]
         last = {"step": steps[-1]["step"], "loss.total": steps[-1]["loss"]["total"]} if steps else {}
-        records.append({"run": str(path), "settings": {key: one.get(key) for key in keys}, "results": {**last, **results}})
+        records.append(
+            {
+                "run": str(path),
+                "settings": {key: one.get(key) for key in keys},
+                "results": {**last, **results},
+            }
+        )
     return records
 
 
@@ -51,7 +75,11 @@ def table(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
 def differences(runs: Sequence[Path], tolerance: float) -> list[str]:
     """One line for every number of the first journal that another one has otherwise; tolerance 0 means bit for bit."""
     if len(runs) < 2:
-        raise Problem("missing-argument", "an assertion needs a baseline and at least one run", help="`gradtrain compare BASELINE RUN --assert-equal`")
+        raise Problem(
+            "missing-argument",
+            "an assertion needs a baseline and at least one run",
+            help="`gradtrain compare BASELINE RUN --assert-equal`",
+        )
     base, *others = [_numbers(journal_of(path)) for path in runs]
     found = []
     for path, numbers in zip(runs[1:], others, strict=True):

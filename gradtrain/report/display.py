@@ -54,7 +54,9 @@ class Display(Protocol):
 
     def warn(self, problem: Problem) -> None: ...
 
-    def end(self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number: int) -> None: ...
+    def end(
+        self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number: int
+    ) -> None: ...
 
 
 def number(value: Any) -> str:
@@ -122,14 +124,26 @@ class Live:
         epoch = min(epochs, (number_ - 1) // plan.per_epoch + 1)
         speed = (number_ - plan.start) * plan.samples / max(1e-9, time.monotonic() - self.started)
         where = f"epoch {epoch}/{epochs} step {number_}/{plan.steps}" if wide else f"{epoch}/{epochs} {number_}"
-        watched = f" {safe(self.plan.watched or '').removeprefix('val.')[:8]} {number(self.seen[self.plan.watched])}" if self.plan.watched in self.seen else ""
-        parts = [f"loss {number(loss)}{watched}", f"lr {number(rate)}"] + ([f"|g| {number(norm)}"] if norm is not None else []) + [f"{_thousands(speed)}/s"]
+        watched = (
+            f" {safe(self.plan.watched or '').removeprefix('val.')[:8]} {number(self.seen[self.plan.watched])}"
+            if self.plan.watched in self.seen
+            else ""
+        )
+        parts = (
+            [f"loss {number(loss)}{watched}", f"lr {number(rate)}"]
+            + ([f"|g| {number(norm)}"] if norm is not None else [])
+            + [f"{_thousands(speed)}/s"]
+        )
         self.progress.update(self.task, completed=number_, where=where, numbers=("  " if wide else " ").join(parts))
         self.progress.refresh()
 
     def evaluated(self, number_: int, split: str, values: Mapping[str, Any]) -> None:
         self.seen |= {f"{split}.{name}": value for name, value in values.items() if isinstance(value, float)}
-        self.progress.console.print(Text(f"  step {number_:>6}  {split:<5} {_values(values)}", style="cyan"), overflow="ellipsis", no_wrap=True)
+        self.progress.console.print(
+            Text(f"  step {number_:>6}  {split:<5} {_values(values)}", style="cyan"),
+            overflow="ellipsis",
+            no_wrap=True,
+        )
 
     def saved(self, number_: int, path: str, best: bool) -> None:
         pass
@@ -137,12 +151,19 @@ class Live:
     def warn(self, problem: Problem) -> None:
         self.console.print(Text.from_ansi(render(problem, colour=True)), soft_wrap=True)
 
-    def end(self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int) -> None:
+    def end(
+        self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int
+    ) -> None:
         self.progress.refresh()
         self.progress.stop()
         if results:
             self.console.print(results_table(results))
-        self.console.print(Text(f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}", style="bold" if state == "finished" else "bold yellow"))
+        self.console.print(
+            Text(
+                f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}",
+                style="bold" if state == "finished" else "bold yellow",
+            )
+        )
 
 
 class _Left(ProgressColumn):
@@ -172,7 +193,9 @@ class Lines:
     def step(self, number_: int, loss: float, rate: float, norm: float | None) -> None:
         speed = (number_ - self.plan.start) * self.plan.samples / max(1e-9, time.monotonic() - self.started)
         grad = f" grad_norm {number(norm)}" if norm is not None else ""
-        self.say(f"step {number_}/{self.plan.steps} epoch {(number_ - 1) // self.plan.per_epoch + 1} loss {number(loss)} lr {number(rate)}{grad} samples/s {speed:.0f}")
+        self.say(
+            f"step {number_}/{self.plan.steps} epoch {(number_ - 1) // self.plan.per_epoch + 1} loss {number(loss)} lr {number(rate)}{grad} samples/s {speed:.0f}"
+        )
 
     def evaluated(self, number_: int, split: str, values: Mapping[str, Any]) -> None:
         self.say(f"step {number_} {split} {_values(values)}")
@@ -183,7 +206,9 @@ class Lines:
     def warn(self, problem: Problem) -> None:
         self.say(render(problem))
 
-    def end(self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int) -> None:
+    def end(
+        self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int
+    ) -> None:
         for split, values in results.items():
             self.say(f"{split} {_values(values)}")
         self.say(f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}")
@@ -214,7 +239,14 @@ class Events(Lines):
 
     def begin(self, plan: Plan) -> None:
         self.plan = plan
-        self.emit("begin", name=plan.name, run=plan.folder, start=plan.start, steps=plan.steps, steps_per_epoch=plan.per_epoch)
+        self.emit(
+            "begin",
+            name=plan.name,
+            run=plan.folder,
+            start=plan.start,
+            steps=plan.steps,
+            steps_per_epoch=plan.per_epoch,
+        )
 
     def step(self, number_: int, loss: float, rate: float, norm: float | None) -> None:
         self.emit("step", step=number_, loss=loss, lr=rate, grad_norm=norm)
@@ -228,8 +260,17 @@ class Events(Lines):
     def warn(self, problem: Problem) -> None:
         self.emit("warning", **problem.as_json())
 
-    def end(self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int) -> None:
-        self.emit("end", state=state, reason=reason, step=number_, seconds=round(seconds, 3), results={k: dict(v) for k, v in results.items()})
+    def end(
+        self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int
+    ) -> None:
+        self.emit(
+            "end",
+            state=state,
+            reason=reason,
+            step=number_,
+            seconds=round(seconds, 3),
+            results={k: dict(v) for k, v in results.items()},
+        )
 
 
 def _values(values: Mapping[str, Any]) -> str:

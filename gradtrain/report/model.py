@@ -42,7 +42,9 @@ def _count(module: nn.Module | None) -> int:
 def table_of(run: Run, parts: Parts) -> Table:
     """The table of the model, with the sum of its parameters (tied ones once)."""
     total = sum(named.tensor.numel() for named in parts.parameters)
-    return model_table(rows_of(run, parts), total, sum(n.tensor.numel() for n in parts.parameters if n.tensor.requires_grad))
+    return model_table(
+        rows_of(run, parts), total, sum(n.tensor.numel() for n in parts.parameters if n.tensor.requires_grad)
+    )
 
 
 def plan_of(run: Run, parts: Parts, folder: str, start: int, watched: str | None) -> Plan:
@@ -50,4 +52,14 @@ def plan_of(run: Run, parts: Parts, folder: str, start: int, watched: str | None
     sizes = ", ".join(f"{name} {batches.count:,}" for name, batches in parts.splits.items())
     rule = next(iter(run.rules.values())).part.name()
     facts = f"{run.data.source.name()}: {sizes} samples · {rule} · {parts.steps:,} steps of {parts.splits['train'].size} · {parts.device} {run.precision} seed {run.seed}"
-    return Plan(run.name, folder, start, parts.steps, parts.per_epoch, parts.splits["train"].size, table_of(run, parts), facts, watched)
+    return Plan(
+        run.name,
+        folder,
+        start,
+        parts.steps,
+        parts.per_epoch,
+        parts.splits["train"].size,
+        table_of(run, parts),
+        facts,
+        watched,
+    )

@@ -23,7 +23,9 @@ def _summary(path: Path) -> dict[str, Any]:
     try:
         for line in read(path / "journal.jsonl"):
             if line.get("kind") == "evaluation":
-                results[str(line.get("split"))] = {k: v for k, v in line.get("metrics", {}).items() if isinstance(v, (int, float))}
+                results[str(line.get("split"))] = {
+                    k: v for k, v in line.get("metrics", {}).items() if isinstance(v, (int, float))
+                }
     except Problem:
         pass
     return {"state": status.get("state", "unknown"), "step": status.get("step", 0), "results": results}
@@ -31,7 +33,8 @@ def _summary(path: Path) -> dict[str, Any]:
 
 def row(entry: dict[str, Any]) -> tuple[str, str, str, str]:
     """A record as a line of the table."""
-    said = "  ".join(f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in list(values.items())[:3]) for split, values in entry["results"].items())
+    said = "  ".join(
+        f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in list(values.items())[:3])
+        for split, values in entry["results"].items()
+    )
     return entry["run"], str(entry["state"]), str(entry["step"]), said
-
-

@@ -31,7 +31,11 @@ def model_table(rows: Sequence[tuple[str, str, Sequence[int], int]], total: int,
 
 def results_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
     """Split × metric; what is no single number (a confusion matrix) stays in the journal."""
-    names = list(dict.fromkeys(name for values in results.values() for name, value in values.items() if isinstance(value, (int, float))))
+    names = list(
+        dict.fromkeys(
+            name for values in results.values() for name, value in values.items() if isinstance(value, (int, float))
+        )
+    )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("split")
     for name in names:

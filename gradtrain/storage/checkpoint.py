@@ -44,11 +44,22 @@ class Loaded:
 
 def steps(root: Path) -> list[int]:
     """Steps of the checkpoints in a folder, by their names, ascending; nothing is verified."""
-    return sorted(int(found[1]) for path in root.iterdir() if (found := NAME.fullmatch(path.name))) if root.is_dir() else []
+    return (
+        sorted(int(found[1]) for path in root.iterdir() if (found := NAME.fullmatch(path.name)))
+        if root.is_dir()
+        else []
+    )
 
 
 def save(
-    root: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, keep: int, protect: Iterable[int] = (), finite: tuple[str, ...] = ()
+    root: Path,
+    step: int,
+    tensors: Mapping[str, Tensor],
+    facts: Mapping[str, Any],
+    *,
+    keep: int,
+    protect: Iterable[int] = (),
+    finite: tuple[str, ...] = (),
 ) -> Path:
     """Commit a checkpoint and retire old ones: the newest `keep` and those in `protect` stay.
 
@@ -57,9 +68,17 @@ def save(
     """
     for name, tensor in tensors.items():
         if name.startswith(finite) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise Problem("nonfinite-weights", f"{quote(name)} holds numbers that are not finite at step {step}", Place(str(root)), "such weights are never saved: they would replace good ones", "resume from the last checkpoint with a lower learning rate")
+            raise Problem(
+                "nonfinite-weights",
+                f"{quote(name)} holds numbers that are not finite at step {step}",
+                Place(str(root)),
+                "such weights are never saved: they would replace good ones",
+                "resume from the last checkpoint with a lower learning rate",
+            )
     files = {
-        "state.safetensors": safetensors.torch.save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}),
+        "state.safetensors": safetensors.torch.save(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        ),
         "trainer.json": json.dumps(facts).encode(),
     }
     manifest = {
@@ -120,34 +139,87 @@ def newest(root: Path, warn: Callable[[Problem], None] = lambda problem: None) -
             skipped.append(problem)
             continue
         if found.step != step:
-            warn(Problem("checkpoint-renamed", f"{quote(found.path.name)} holds step {found.step}, says its manifest", Place(str(found.path)), "the manifest is believed", severity="warning"))
+            warn(
+                Problem(
+                    "checkpoint-renamed",
+                    f"{quote(found.path.name)} holds step {found.step}, says its manifest",
+                    Place(str(found.path)),
+                    "the manifest is believed",
+                    severity="warning",
+                )
+            )
         for problem in skipped:
-            warn(Problem("checkpoint-skipped", problem.what, problem.at, f"{problem.why}; the checkpoint of step {found.step} is used instead".removeprefix("; "), severity="warning"))
+            warn(
+                Problem(
+                    "checkpoint-skipped",
+                    problem.what,
+                    problem.at,
+                    f"{problem.why}; the checkpoint of step {found.step} is used instead".removeprefix("; "),
+                    severity="warning",
+                )
+            )
         return found
     if skipped:
         if newer := [problem for problem in skipped if problem.code == "checkpoint-newer"]:
             raise newer[0]
         first = skipped[0]
-        raise Problem("no-valid-checkpoint", f"of {len(skipped)} checkpoints, none is whole", Place(str(root)), f"{first.what}: {first.why}", "restore the folder from a copy, or start a new run")
-    pickled = [path.name for path in root.iterdir() if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl")] if root.is_dir() else []
+        raise Problem(
+            "no-valid-checkpoint",
+            f"of {len(skipped)} checkpoints, none is whole",
+            Place(str(root)),
+            f"{first.what}: {first.why}",
+            "restore the folder from a copy, or start a new run",
+        )
+    pickled = (
+        [path.name for path in root.iterdir() if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl")]
+        if root.is_dir()
+        else []
+    )
     if pickled:
-        raise Problem("checkpoint-unsafe", f"{quote(pickled[0])} may hold a pickle, which is never opened", Place(str(root)), "unpickling runs code", "convert it to safetensors where you trust it")
-    raise Problem("no-checkpoint", "there is no checkpoint", Place(str(root)), "the run ended before its first one", "start it again with `gradtrain train`")
+        raise Problem(
+            "checkpoint-unsafe",
+            f"{quote(pickled[0])} may hold a pickle, which is never opened",
+            Place(str(root)),
+            "unpickling runs code",
+            "convert it to safetensors where you trust it",
+        )
+    raise Problem(
+        "no-checkpoint",
+        "there is no checkpoint",
+        Place(str(root)),
+        "the run ended before its first one",
+        "start it again with `gradtrain train`",
+    )
 
 
 def load(root: Path, step: int) -> Loaded:
     """One checkpoint, every byte of it verified before any of it is used. Raises `Problem` (checkpoint)."""
     path = root / f"step-{step:08d}"
     if path.is_symlink() or not path.is_dir():
-        raise Problem("no-checkpoint", f"there is no checkpoint of step {step}", Place(str(path)), f"there are {', '.join(map(str, steps(root))) or 'none'}")
+        raise Problem(
+            "no-checkpoint",
+            f"there is no checkpoint of step {step}",
+            Place(str(path)),
+            f"there are {', '.join(map(str, steps(root))) or 'none'}",
+        )
     manifest = _manifest(path)
     data = {name: _verified(path / name, *manifest["files"][name]) for name in FILES}
     try:
         names_in(data["state.safetensors"])
         tensors = safetensors.torch.load(data["state.safetensors"])
         facts = json.loads(data["trainer.json"])  # NaN may stand here: a metric that is not defined
-    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, safetensors.SafetensorError) as error:
-        raise _damaged(path, f"its contents cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        OverflowError,
+        RecursionError,
+        safetensors.SafetensorError,
+    ) as error:
+        raise _damaged(
+            path,
+            f"its contents cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+        ) from None
     if not isinstance(facts, dict):
         raise _damaged(path, "trainer.json is not an object")
     return Loaded(path, manifest["step"], tensors, facts)
@@ -169,7 +241,13 @@ def _manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"manifest.json cannot be read: {error}") from None
     if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
-        raise Problem("checkpoint-newer", f"the checkpoint has format {manifest['format']}, this gradtrain reads up to {FORMAT}", Place(str(path)), "it was made by a newer gradtrain", "upgrade gradtrain")
+        raise Problem(
+            "checkpoint-newer",
+            f"the checkpoint has format {manifest['format']}, this gradtrain reads up to {FORMAT}",
+            Place(str(path)),
+            "it was made by a newer gradtrain",
+            "upgrade gradtrain",
+        )
     files = manifest.get("files") if isinstance(manifest, dict) else None
     sound = (
         isinstance(manifest, dict) and manifest.get("format") == FORMAT and type(manifest.get("step")) is int and 0 <= manifest["step"] < LARGEST_STEP
@@ -187,7 +265,9 @@ def _verified(path: Path, size: int, digest: str) -> bytes:
     except FileNotFoundError:
         raise _damaged(path.parent, f"{quote(path.name)} is missing") from None
     except OSError as error:
-        raise _damaged(path.parent, f"{quote(path.name)} cannot be read: {os.strerror(error.errno or 0).lower()}") from None
+        raise _damaged(
+            path.parent, f"{quote(path.name)} cannot be read: {os.strerror(error.errno or 0).lower()}"
+        ) from None
     if len(data) != size:
         raise _damaged(path.parent, f"{quote(path.name)} has {len(data):,} bytes, its manifest says {size:,}")
     if hashlib.sha256(data).hexdigest() != digest:
@@ -196,7 +276,13 @@ def _verified(path: Path, size: int, digest: str) -> bytes:
 
 
 def _damaged(path: Path, why: str) -> Problem:
-    return Problem("checkpoint-damaged", f"the checkpoint {quote(path.name)} is damaged", Place(str(path)), why, "an older checkpoint is used where there is one")
+    return Problem(
+        "checkpoint-damaged",
+        f"the checkpoint {quote(path.name)} is damaged",
+        Place(str(path)),
+        why,
+        "an older checkpoint is used where there is one",
+    )
 
 
 def _strict_json(data: bytes) -> Any:

@@ -26,7 +26,13 @@ def write_new(path: Path, data: bytes) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file as one act: a temporary beside it, fsync, rename, fsync of the folder. Raises `Problem` (resources)."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise Problem("not-a-file", f"{quote(str(path))} is not a regular file", Place(str(path)), "gradtrain never writes through links or to devices", "remove it")
+        raise Problem(
+            "not-a-file",
+            f"{quote(str(path))} is not a regular file",
+            Place(str(path)),
+            "gradtrain never writes through links or to devices",
+            "remove it",
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -63,9 +69,31 @@ def refused(error: OSError, path: Path) -> Problem:
     name = errno.errorcode.get(error.errno or 0, "?")
     said = f"{os.strerror(error.errno or 0).lower()} ({name})"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return Problem("disk-full", f"no room to write {quote(str(path))}: {said}", Place(str(path)), "what was saved before is untouched", "free some space, then `gradtrain resume` the run")
+        return Problem(
+            "disk-full",
+            f"no room to write {quote(str(path))}: {said}",
+            Place(str(path)),
+            "what was saved before is untouched",
+            "free some space, then `gradtrain resume` the run",
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Problem("permission-denied", f"cannot write {quote(str(path))}: {said}", Place(str(path)), help="check the owner and the rights of the folder")
+        return Problem(
+            "permission-denied",
+            f"cannot write {quote(str(path))}: {said}",
+            Place(str(path)),
+            help="check the owner and the rights of the folder",
+        )
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return Problem("too-many-files", f"cannot write {quote(str(path))}: {said}", Place(str(path)), help="raise the limit: `ulimit -n 4096`")
-    return Problem("input-output", f"cannot write {quote(str(path))}: {said}", Place(str(path)), "what was saved before is untouched", "check the disk, then `gradtrain resume` the run")
+        return Problem(
+            "too-many-files",
+            f"cannot write {quote(str(path))}: {said}",
+            Place(str(path)),
+            help="raise the limit: `ulimit -n 4096`",
+        )
+    return Problem(
+        "input-output",
+        f"cannot write {quote(str(path))}: {said}",
+        Place(str(path)),
+        "what was saved before is untouched",
+        "check the disk, then `gradtrain resume` the run",
+    )

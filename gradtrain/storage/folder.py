@@ -39,12 +39,22 @@ class RunFolder:
     def next(cls, root: Path, name: str) -> RunFolder:
         """A new `root/name/NNN` with the next number; two processes never get the same one. Raises `Problem`."""
         if not NAME.fullmatch(name) or ".." in name:
-            raise Problem("bad-name", f"{quote(name)} cannot name a folder", why="a run's name is up to 64 letters, digits, `.`, `_` and `-`")
+            raise Problem(
+                "bad-name",
+                f"{quote(name)} cannot name a folder",
+                why="a run's name is up to 64 letters, digits, `.`, `_` and `-`",
+            )
         parent = root / name
         try:
             parent.mkdir(parents=True, exist_ok=True)
             if parent.resolve().parent != root.resolve():
-                raise Problem("not-a-file", f"{quote(str(parent))} leads out of {quote(str(root))}", Place(str(parent)), "links are not followed", "remove the link")
+                raise Problem(
+                    "not-a-file",
+                    f"{quote(str(parent))} leads out of {quote(str(root))}",
+                    Place(str(parent)),
+                    "links are not followed",
+                    "remove the link",
+                )
             number = max((int(p.name) for p in parent.iterdir() if NUMBER.fullmatch(p.name)), default=0)
             while True:
                 number += 1
@@ -66,7 +76,9 @@ class RunFolder:
                 )  # fmt: skip
             return cls._made(path)
         except FileExistsError:
-            raise Problem("run-exists", f"{quote(str(path))} is a file", Place(str(path)), help="name another folder") from None
+            raise Problem(
+                "run-exists", f"{quote(str(path))} is a file", Place(str(path)), help="name another folder"
+            ) from None
         except OSError as error:
             raise refused(error, path) from None
 
@@ -79,7 +91,13 @@ class RunFolder:
     def open(cls, path: Path) -> RunFolder:
         """An existing run folder. Raises `Problem` (usage) when it is something else."""
         if not (path / "config.yaml").is_file() or not (path / "checkpoints").is_dir():
-            raise Problem("not-a-run", f"{quote(str(path))} is not a run's folder", Place(str(path)), "it holds no config.yaml and checkpoints/", "`gradtrain runs` lists the runs")
+            raise Problem(
+                "not-a-run",
+                f"{quote(str(path))} is not a run's folder",
+                Place(str(path)),
+                "it holds no config.yaml and checkpoints/",
+                "`gradtrain runs` lists the runs",
+            )
         return cls(path)
 
     def write(self, name: str, text: str) -> None:
@@ -100,7 +118,15 @@ class RunFolder:
     def write_status(self, state: str, *, step: int = 0, reason: str = "", exit_code: int | None = None) -> None:
         """status.json: state running | finished | interrupted | failed, step, reason, exit code, whether it can be resumed."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        status = {"state": state, "step": step, "reason": reason, "exit_code": exit_code, "resumable": state != "finished", "pid": os.getpid(), "written": now}
+        status = {
+            "state": state,
+            "step": step,
+            "reason": reason,
+            "exit_code": exit_code,
+            "resumable": state != "finished",
+            "pid": os.getpid(),
+            "written": now,
+        }
         self.write("status.json", json.dumps(status, indent=1) + "\n")
 
     @contextlib.contextmanager
@@ -115,7 +141,13 @@ class RunFolder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 owner = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
-                raise Problem("run-locked", f"{quote(str(self.path))} is in use by {owner or 'another process'}", Place(str(self.path)), "a run folder has one writer", "wait for it to end, or stop it") from None
+                raise Problem(
+                    "run-locked",
+                    f"{quote(str(self.path))} is in use by {owner or 'another process'}",
+                    Place(str(self.path)),
+                    "a run folder has one writer",
+                    "wait for it to end, or stop it",
+                ) from None
             except OSError as error:
                 raise refused(error, self.path / ".lock") from None
             with contextlib.suppress(OSError):  # who holds it is said for people; a full disk may leave it unsaid
@@ -128,4 +160,8 @@ class RunFolder:
 
 def runs_below(root: Path) -> list[Path]:
     """Every run folder `root/name/NNN`, sorted by name and number."""
-    return sorted(path.parent for path in root.glob("*/*/config.yaml") if (path.parent / "checkpoints").is_dir()) if root.is_dir() else []
+    return (
+        sorted(path.parent for path in root.glob("*/*/config.yaml") if (path.parent / "checkpoints").is_dir())
+        if root.is_dir()
+        else []
+    )

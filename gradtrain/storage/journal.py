@@ -31,7 +31,13 @@ class Journal:
             size = os.fstat(self.descriptor).st_size
             if size < length:
                 os.close(self.descriptor)
-                raise Problem("journal-damaged", f"the journal has {size:,} bytes, its checkpoint knew {length:,}", Place(str(path)), "lines were lost outside of gradtrain", "put the journal back, or start a new run")
+                raise Problem(
+                    "journal-damaged",
+                    f"the journal has {size:,} bytes, its checkpoint knew {length:,}",
+                    Place(str(path)),
+                    "lines were lost outside of gradtrain",
+                    "put the journal back, or start a new run",
+                )
             os.ftruncate(self.descriptor, length)
         except OSError as error:
             raise refused(error, path) from None
@@ -48,7 +54,16 @@ class Journal:
         except OSError as error:
             if not self.missing:
                 problem = refused(error, self.path)
-                self.warn(Problem("journal-gap", problem.what, problem.at, "the run goes on without these lines", problem.help, severity="warning"))
+                self.warn(
+                    Problem(
+                        "journal-gap",
+                        problem.what,
+                        problem.at,
+                        "the run goes on without these lines",
+                        problem.help,
+                        severity="warning",
+                    )
+                )
             self.missing += 1
             try:
                 os.ftruncate(self.descriptor, end)
@@ -77,7 +92,11 @@ def read(path: Path) -> Iterator[Line]:
     try:
         data = read_regular(path)
     except OSError as error:
-        raise Problem("journal-damaged", f"cannot read the journal: {os.strerror(error.errno or 0).lower()}", Place(str(path))) from None
+        raise Problem(
+            "journal-damaged",
+            f"cannot read the journal: {os.strerror(error.errno or 0).lower()}",
+            Place(str(path)),
+        ) from None
     lines = data.split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line:
@@ -89,7 +108,12 @@ def read(path: Path) -> Iterator[Line]:
         if isinstance(value, dict):
             yield value
         elif number < len(lines):
-            raise Problem("journal-damaged", f"line {number} of the journal is not a JSON object", Place(str(path), number), help="remove the line")
+            raise Problem(
+                "journal-damaged",
+                f"line {number} of the journal is not a JSON object",
+                Place(str(path), number),
+                help="remove the line",
+            )
 
 
 def _plain(value: Any) -> Any:

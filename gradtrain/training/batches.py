@@ -26,7 +26,9 @@ def generator(*words: object) -> torch.Generator:
 class Batch(dict[str, Tensor]):
     """The fields of one step's samples, `[count, ...]` each."""
 
-    def shares(self, parts: int, count: Callable[[Fields], Tensor | float]) -> Sequence[tuple[Fields, Tensor | float, bool]]:
+    def shares(
+        self, parts: int, count: Callable[[Fields], Tensor | float]
+    ) -> Sequence[tuple[Fields, Tensor | float, bool]]:
         """(micro-batch, its share of the whole, whether it is the last): shares follow the number of real targets."""
         if parts == 1:
             return ((self, 1.0, True),)
@@ -82,7 +84,10 @@ class Batches:
             order = self.order(epoch)
             device = next(iter(self.fields.values())).device
             if whole:
-                pieces = {name: tensor[order.to(device)].split(self.size) if self.shuffle else tensor.split(self.size) for name, tensor in self.fields.items()}
+                pieces = {
+                    name: tensor[order.to(device)].split(self.size) if self.shuffle else tensor.split(self.size)
+                    for name, tensor in self.fields.items()
+                }
             else:
                 chunks = order.to(device).split(self.size)
             for position in range(first, self.per_epoch):

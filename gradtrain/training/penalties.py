@@ -30,7 +30,10 @@ class Penalties:
         self.by_update: dict[str, list[tuple[str, Regularizer, float, list[Tensor]]]] = {}
         for update, named in updates.items():
             owned = {id(n.tensor) for n in named}
-            chosen = [(a.name, a.regularizer, a.weight, [n.tensor for n in a.parameters if id(n.tensor) in owned]) for a in applied]
+            chosen = [
+                (a.name, a.regularizer, a.weight, [n.tensor for n in a.parameters if id(n.tensor) in owned])
+                for a in applied
+            ]
             self.by_update[update] = [entry for entry in chosen if entry[3]]
 
     def added(self, update: str, total: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:

@@ -82,8 +82,7 @@ class Float16(Precision):
 
     def restore(self, state: dict[str, float]) -> None:
         kept = {
-            key: int(value) if key in ("growth_interval", "_growth_tracker") else value
-            for key, value in state.items()
+            key: int(value) if key in ("growth_interval", "_growth_tracker") else value for key, value in state.items()
         }
         self.scaler.load_state_dict(kept)
 

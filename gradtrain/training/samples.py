@@ -38,7 +38,11 @@ class Pipeline:
 
     def typed(self, name: str, tensor: Tensor) -> Tensor:
         """Real numbers in the run's dtype; class indices (the only integers a target keeps) stay int64."""
-        return tensor.to(self.dtype) if tensor.is_floating_point() or (name == "x" and tensor.dtype == torch.uint8) else tensor
+        return (
+            tensor.to(self.dtype)
+            if tensor.is_floating_point() or (name == "x" and tensor.dtype == torch.uint8)
+            else tensor
+        )
 
     def to(self, device: torch.device) -> None:
         self.fitted = [{key: tensor.to(device) for key, tensor in learned.items()} for learned in self.fitted]

@@ -33,7 +33,9 @@ def _selector(value: Any) -> Any:
             raise ValueError('`ndim` is written `2`, `"<2"` or `">=2"`')
         return {key: _selector(item) if key in ("only", "not") else item for key, item in value.items()}
     else:
-        raise ValueError("a selector is a word, a pattern, a list of them, or a mapping with `only`, `not`, `of`, `tensor` or `ndim`")
+        raise ValueError(
+            "a selector is a word, a pattern, a list of them, or a mapping with `only`, `not`, `of`, `tensor` or `ndim`"
+        )
     return value
 
 
@@ -64,7 +66,9 @@ def parameters(networks: Mapping[str, nn.Module]) -> list[Named]:
             for name, tensor in module.named_parameters(recurse=False):
                 full = f"{prefix}{path}.{name}" if path else f"{prefix}{name}"
                 norm = "norm" in component
-                found.setdefault(id(tensor), Named(full, tensor, component, norm, isinstance(module, torch.nn.Embedding)))
+                found.setdefault(
+                    id(tensor), Named(full, tensor, component, norm, isinstance(module, torch.nn.Embedding))
+                )
     return list(found.values())
 
 
@@ -118,4 +122,6 @@ def describe(selector: Selector) -> str:
 
 
 def _pairs(selector: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield from ((key, value if isinstance(value, (str, tuple, dict)) else str(value)) for key, value in selector.items())
+    yield from (
+        (key, value if isinstance(value, (str, tuple, dict)) else str(value)) for key, value in selector.items()
+    )

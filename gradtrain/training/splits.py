@@ -13,7 +13,9 @@ from gradtrain.training.batches import generator
 Sizes = Mapping[str, float | int | None]
 
 
-def split(count: int, sizes: Sizes, official: Mapping[str, Tensor], labels: Tensor | None, seed: int) -> dict[str, Tensor]:
+def split(
+    count: int, sizes: Sizes, official: Mapping[str, Tensor], labels: Tensor | None, seed: int
+) -> dict[str, Tensor]:
     """Split name → int64 indices. An official test split stays as it is; `val` and a new `test` are carved from the rest.
 
     `sizes` holds fractions (floats up to 1) or counts for train, val and test; train None takes what is left.
@@ -23,18 +25,40 @@ def split(count: int, sizes: Sizes, official: Mapping[str, Tensor], labels: Tens
     parts: dict[str, Tensor] = {name: index for name, index in official.items() if name != "train"}
     wanted = {name: size for name, size in (("val", sizes["val"]), ("test", sizes["test"])) if size}
     if "test" in wanted and "test" in parts:
-        raise Problem("split-official", "the source has an official test split already", why="a test result counts on the official split only", help="remove `data.split.test`")
+        raise Problem(
+            "split-official",
+            "the source has an official test split already",
+            why="a test result counts on the official split only",
+            help="remove `data.split.test`",
+        )
     total = len(pool)
-    numbers = {name: round(size * total) if isinstance(size, float) else int(size) for name, size in wanted.items() if size is not None}
+    numbers = {
+        name: round(size * total) if isinstance(size, float) else int(size)
+        for name, size in wanted.items()
+        if size is not None
+    }
     left = total - sum(numbers.values())
     train = sizes["train"]
     asked = left if train is None else round(train * total) if isinstance(train, float) else int(train)
-    if isinstance(train, float) and abs(asked - left) <= len(numbers) + 1 and abs(train + sum(s for s in wanted.values() if isinstance(s, float)) - 1) < 1e-9:
+    if (
+        isinstance(train, float)
+        and abs(asked - left) <= len(numbers) + 1
+        and abs(train + sum(s for s in wanted.values() if isinstance(s, float)) - 1) < 1e-9
+    ):
         asked = left  # fractions that add up to one leave nobody out, however the counts round
     if asked > left or asked < 1:
-        raise Problem("split-too-large", f"the split asks for {asked + sum(numbers.values()):,} of {total:,} samples", why=f"{_said(numbers, asked)} do not fit", help="make the parts smaller")
+        raise Problem(
+            "split-too-large",
+            f"the split asks for {asked + sum(numbers.values()):,} of {total:,} samples",
+            why=f"{_said(numbers, asked)} do not fit",
+            help="make the parts smaller",
+        )
     if empty := [name for name, number in numbers.items() if number == 0]:
-        raise Problem("split-empty", f"the {empty[0]} split is empty", why=f"{sizes[empty[0]]} of {total} samples is none")
+        raise Problem(
+            "split-empty",
+            f"the {empty[0]} split is empty",
+            why=f"{sizes[empty[0]]} of {total} samples is none",
+        )
     draw = generator(seed, "split")
     order = _stratified(pool, labels[pool], draw) if labels is not None else pool[torch.randperm(total, generator=draw)]
     end = 0
@@ -51,7 +75,12 @@ def _stratified(pool: Tensor, labels: Tensor, draw: torch.Generator) -> Tensor:
     for label in labels.unique():
         members = (labels == label).nonzero().flatten()
         if len(members) < 2:
-            raise Problem("split-stratify", f"class {int(label)} has one sample", why="a stratified split needs at least two of each class", help="write `stratify: false`")
+            raise Problem(
+                "split-stratify",
+                f"class {int(label)} has one sample",
+                why="a stratified split needs at least two of each class",
+                help="write `stratify: false`",
+            )
         shuffled = members[torch.randperm(len(members), generator=draw)]
         offset = torch.rand(1, generator=draw, dtype=torch.float64)
         position[shuffled] = (torch.arange(len(members), dtype=torch.float64) + offset) / len(members)

@@ -19,17 +19,28 @@ WEIGHTS = "network."
 
 
 def capture(
-    networks: Mapping[str, nn.Module], updates: Sequence[Update], rate: LearningRate, precision: Precision, task: Task, pipeline: Pipeline
+    networks: Mapping[str, nn.Module],
+    updates: Sequence[Update],
+    rate: LearningRate,
+    precision: Precision,
+    task: Task,
+    pipeline: Pipeline,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(tensors, numbers) of a run between two steps."""
-    tensors = {f"{WEIGHTS}{role}.{name}": value.detach() for role, network in networks.items() for name, value in _named(network).items()}
+    tensors = {
+        f"{WEIGHTS}{role}.{name}": value.detach()
+        for role, network in networks.items()
+        for name, value in _named(network).items()
+    }
     numbers: dict[str, Any] = {"rate": rate.memory, "precision": precision.state(), "updates": {}}
     for update in updates:
         kept, plain = update.state()
         tensors |= {f"update.{update.name}.{name}": value for name, value in kept.items()}
         numbers["updates"][update.name] = plain
     tensors |= {f"task.{name}": value for name, value in task.state().items()}
-    tensors |= {f"transform.{i}.{name}": value for i, fitted in enumerate(pipeline.fitted) for name, value in fitted.items()}
+    tensors |= {
+        f"transform.{i}.{name}": value for i, fitted in enumerate(pipeline.fitted) for name, value in fitted.items()
+    }
     tensors["rng.cpu"] = torch.get_rng_state()
     for index in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0):
         tensors[f"rng.cuda.{index}"] = torch.cuda.get_rng_state(index)
@@ -63,7 +74,11 @@ def restore_weights(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Mod
 
 def mismatches(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module]) -> list[str]:
     """One line for every parameter that a checkpoint has in another shape or type, lacks, or has too much."""
-    wanted = {f"{WEIGHTS}{role}.{name}": value for role, network in networks.items() for name, value in _named(network).items()}
+    wanted = {
+        f"{WEIGHTS}{role}.{name}": value
+        for role, network in networks.items()
+        for name, value in _named(network).items()
+    }
     lines = []
     for name in sorted({n for n in tensors if n.startswith(WEIGHTS)} | wanted.keys()):
         saved = _shaped(tensors[name]) if name in tensors else "not saved"

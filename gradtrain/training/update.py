@@ -116,5 +116,3 @@ class Update:
             else:
                 entries.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({"state": entries, "param_groups": self.optimizer.state_dict()["param_groups"]})
-
-

@@ -44,9 +44,13 @@ class Raw:
         rule = run.rules["all"].part
         parameters = list(self.model.parameters())
         if rule.name() == "adam":
-            self.optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=rule.lr, betas=rule.betas, eps=rule.eps, fused=True)
+            self.optimizer: torch.optim.Optimizer = torch.optim.Adam(
+                parameters, lr=rule.lr, betas=rule.betas, eps=rule.eps, fused=True
+            )
         else:
-            self.optimizer = torch.optim.SGD(parameters, lr=rule.lr, momentum=rule.momentum, nesterov=rule.nesterov, fused=True)
+            self.optimizer = torch.optim.SGD(
+                parameters, lr=rule.lr, momentum=rule.momentum, nesterov=rule.nesterov, fused=True
+            )
         self.parameters = parameters
         self.weights = [p for name, p in self.model.named_parameters() if p.ndim >= 2]
         self.average = [p.detach().clone() for p in parameters] if run.training.ema else []
@@ -75,7 +79,12 @@ class Raw:
             epoch += 1
 
     def go(self, steps: int) -> float:
-        model, optimizer, clip, ema = self.model, self.optimizer, self.run.training.clip_norm, self.run.training.ema
+        model, optimizer, clip, ema = (
+            self.model,
+            self.optimizer,
+            self.run.training.clip_norm,
+            self.run.training.ema,
+        )
         model.train()
         seconds = time.perf_counter()
         for _ in range(steps):
@@ -117,7 +126,10 @@ class _Quiet:
 def ours(run: Run, parts: Parts, folder: RunFolder) -> Runner:
     """The run as `gradtrain train` does it, without evaluation and checkpoints."""
     never = type(run.evaluation.every)(10**9, "steps")
-    evaluation, checkpoint = run.evaluation.model_copy(update={"every": never}), run.checkpoint.model_copy(update={"every": never})
+    evaluation, checkpoint = (
+        run.evaluation.model_copy(update={"every": never}),
+        run.checkpoint.model_copy(update={"every": never}),
+    )
     run = run.model_copy(update={"evaluation": evaluation, "checkpoint": checkpoint, "early_stopping": None})
     runner = Runner(run, parts, folder, Lines(_Quiet()), None)
     runner.save = lambda: None  # type: ignore[method-assign]
@@ -147,7 +159,9 @@ def main() -> None:
         for number in range(options.rounds):
             pair = {}
             for name in ("ours", "raw") if number % 2 else ("raw", "ours"):
-                pair[name] = options.steps / (measured(runner, options.steps) if name == "ours" else raw.go(options.steps))
+                pair[name] = options.steps / (
+                    measured(runner, options.steps) if name == "ours" else raw.go(options.steps)
+                )
             rounds.append(pair)
     ratios = sorted(pair["ours"] / pair["raw"] for pair in rounds)
     print(json.dumps({

@@ -54,9 +54,7 @@ def test_status(error: BaseException, status: int, capsys: pytest.CaptureFixture
 def test_several_problems_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     report(several([problem(2), problem(1), problem(3)], "a.yaml"))
     err = capsys.readouterr().err
-    assert [err.index(f"number {n}") for n in (1, 2, 3)] == sorted(
-        err.index(f"number {n}") for n in (1, 2, 3)
-    )
+    assert [err.index(f"number {n}") for n in (1, 2, 3)] == sorted(err.index(f"number {n}") for n in (1, 2, 3))
     assert err.endswith("found 3 problems in a.yaml\n")
 
 
@@ -99,9 +97,7 @@ def test_a_bug_says_how_to_report_it(capsys: pytest.CaptureFixture[str]) -> None
     assert "Traceback" not in err
 
 
-def test_debug_shows_the_traceback(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADTRAIN_DEBUG", "1")
     assert report(problem()) == 2
     assert "Traceback" not in capsys.readouterr().out

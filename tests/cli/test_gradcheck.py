@@ -19,9 +19,7 @@ def test_a_right_component_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in out
 
 
-def test_a_wrong_derivative_ends_with_1(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_derivative_ends_with_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def doubled(self: Huber, g: Tensor, prediction: Tensor, target: Tensor) -> Tensor:
         return 2 * g * (prediction - target).clamp(-self.delta, self.delta)
 

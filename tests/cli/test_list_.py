@@ -13,9 +13,7 @@ from gradtrain.registry import everything
 def test_json_holds_every_component_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert [(entry["family"], entry["name"]) for entry in listed] == [
-        (shelf, name) for shelf, name, _ in everything()
-    ]
+    assert [(entry["family"], entry["name"]) for entry in listed] == [(shelf, name) for shelf, name, _ in everything()]
     assert all(entry["summary"].endswith(".") for entry in listed)
 
 

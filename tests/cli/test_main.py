@@ -22,11 +22,7 @@ AVAILABLE = [
 
 
 def process(*args: str | bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    clean = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("NO_COLOR", "COLUMNS", "GRADTRAIN_DEBUG")
-    }
+    clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS", "GRADTRAIN_DEBUG")}
     return subprocess.run(
         [sys.executable, "-m", "gradtrain", *args],
         capture_output=True,
@@ -204,9 +200,7 @@ def test_the_version_is_the_installed_one(said: Said, monkeypatch: pytest.Monkey
     assert said("--version") == (0, "gradtrain 1.2.3-gradtrain\n", "")
 
 
-def test_the_status_of_a_command_is_the_status_of_the_process(
-    said: Said, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_status_of_a_command_is_the_status_of_the_process(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     import typer
 
     def seven() -> int:

@@ -38,9 +38,7 @@ class Planted(torch.autograd.Function):
     """`value(x)` with a derivative of the test's own choice: a mistake that a custom kernel makes."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -> Tensor:
         ctx.save_for_backward(x)
         ctx.slope = slope
         return value(x)
@@ -470,18 +468,14 @@ def test_what_only_a_case_shows_is_reported_with_that_case():
 
 
 def test_what_only_a_kink_shows_is_reported_at_the_kink():
-    (failed,) = (
-        f for f in check("activations", "planted", ReluOneAtZero) if f.check == "gradient of x" and not f.ok
-    )
+    (failed,) = (f for f in check("activations", "planted", ReluOneAtZero) if f.check == "gradient of x" and not f.ok)
     assert failed.element in {(0, 0), (0, 1)}
     assert failed.expected == failed.at == 0.0
     assert failed.disagree == 2
 
 
 def test_a_finding_holds_the_evidence():
-    failed = next(
-        f for f in check("losses", "planted", MseClosedFormWithoutTwo) if f.check == "gradient of prediction"
-    )
+    failed = next(f for f in check("losses", "planted", MseClosedFormWithoutTwo) if f.check == "gradient of prediction")
     assert failed.verdict == "fail"
     assert failed.got == pytest.approx(2 * failed.expected, rel=1e-12)
     assert failed.relative == pytest.approx(1.0)
@@ -528,9 +522,7 @@ def test_a_component_that_offers_nothing_to_prove_is_refused(emptied):
         inputs = ()
 
     class Refusing(Rule):
-        def build(
-            self, groups: list[dict[str, Any]], implementation: str | None = None
-        ) -> torch.optim.Optimizer:
+        def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
             raise ValueError("not for this weight")
 
     family, cls = {

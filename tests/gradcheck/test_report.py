@@ -77,18 +77,14 @@ def test_json_writes_nonfinite_numbers_as_text():
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_of_everything_fits(width):
-    pairs = [
-        (shelf, name) for shelf, family in registry.families().items() for name in registry.names(family)
-    ]
+    pairs = [(shelf, name) for shelf, family in registry.families().items() for name in registry.names(family)]
     rows = [Row(shelf, name, 12, 1234, 13.8, "nonfinite", 1.234) for shelf, name in pairs]
     stream = io.StringIO()
     Console(file=stream, width=width, color_system=None).print(table(rows))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert all(any(name in line and shelf in line for line in lines) for shelf, name in pairs)
-    assert all(
-        word in lines[1] for word in ("family", "component", "cases", "checks", "digits", "verdict", "ms")
-    )
+    assert all(word in lines[1] for word in ("family", "component", "cases", "checks", "digits", "verdict", "ms"))
 
 
 def test_a_report_without_failures_says_so_in_one_line(real):
@@ -126,9 +122,7 @@ def test_each_failed_component_has_its_block():
     shown = printed(Report((WRONG, AGAIN, BROKEN, RIGHT), 0, 0.1), 80)
     assert "fail[gradient of prediction]: losses.huber" in shown
     assert "nonfinite[forward]: losses.mse" in shown
-    assert shown.splitlines()[-1] == (
-        "2 components, 4 checks in 0.1 s (seed 0): 2 failed: losses.huber, losses.mse"
-    )
+    assert shown.splitlines()[-1] == ("2 components, 4 checks in 0.1 s (seed 0): 2 failed: losses.huber, losses.mse")
 
 
 def test_the_row_holds_the_worst_of_a_component():

@@ -17,6 +17,4 @@ def test_defaults_are_left_out():
 
 def test_layers_in_layers_are_spelled_as_in_yaml():
     body = (Placed(part=Linear(out=6), name="head"), Placed(part=LayerNorm()))
-    assert spelled(Residual(body=body)) == {
-        "body": [{"linear": {"out": 6}, "name": "head"}, {"layer_norm": {}}]
-    }
+    assert spelled(Residual(body=body)) == {"body": [{"linear": {"out": 6}, "name": "head"}, {"layer_norm": {}}]}

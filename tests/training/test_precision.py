@@ -68,9 +68,7 @@ def test_full_precision_computes_in_the_dtype_of_the_weights(network: torch.nn.L
     assert full.state() == {}
 
 
-@pytest.mark.parametrize(
-    ("arithmetic", "dtype"), [(Bfloat16(CPU), torch.bfloat16), (Float16(CPU), torch.float16)]
-)
+@pytest.mark.parametrize(("arithmetic", "dtype"), [(Bfloat16(CPU), torch.bfloat16), (Float16(CPU), torch.float16)])
 def test_reduced_precision_is_of_the_products_only(
     arithmetic: Precision, dtype: torch.dtype, network: torch.nn.Linear
 ) -> None:
@@ -175,9 +173,7 @@ def test_what_a_device_cannot_do_is_refused_as_a_lack_of_resources(name: str, de
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_a_gpu_that_only_emulates_bfloat16_counts_as_slow(
-    native: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_that_only_emulates_bfloat16_counts_as_slow(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     def supported(including_emulation: bool = True) -> bool:
         return native or including_emulation
 

@@ -37,5 +37,8 @@ class Activation(Stage):
 
     def samples(self, generator: torch.Generator) -> list[Tensor]:
         """Inputs `[batch, channel]` in float64: generic ones, and 0, ±1, ±3 and large |x| on purpose."""
-        edges = torch.tensor([[0.0, -0.0, 1.0, -1.0], [3.0, -3.0, 6.0, -6.0], [30.0, -30.0, 300.0, -300.0]], dtype=torch.float64)
+        edges = torch.tensor(
+            [[0.0, -0.0, 1.0, -1.0], [3.0, -3.0, 6.0, -6.0], [30.0, -30.0, 300.0, -300.0]],
+            dtype=torch.float64,
+        )
         return [2 * torch.randn(6, 4, generator=generator, dtype=torch.float64), edges]

@@ -31,9 +31,7 @@ class Softplus(Activation):
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
         z = self.beta * x
-        return torch.where(
-            z > self.threshold, x, (z.clamp(min=0) + torch.log1p(torch.exp(-z.abs()))) / self.beta
-        )
+        return torch.where(z > self.threshold, x, (z.clamp(min=0) + torch.log1p(torch.exp(-z.abs()))) / self.beta)
 
     def derivative(self, g: Tensor, x: Tensor) -> Tensor:
         z = self.beta * x

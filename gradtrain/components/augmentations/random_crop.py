@@ -28,9 +28,14 @@ class RandomCrop(Augmentation):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
-            raise Misfit(f"`random_crop` takes images [channels, height, width], got {list(shape)}", "put it before `flatten`, or leave `flatten` to the model")
+            raise Misfit(
+                f"`random_crop` takes images [channels, height, width], got {list(shape)}",
+                "put it before `flatten`, or leave `flatten` to the model",
+            )
         if min(shape[1:]) + 2 * self.padding < self.size:
-            raise Misfit(f"`random_crop` of {self.size} does not fit an image of {shape[1]}x{shape[2]} padded by {self.padding}")
+            raise Misfit(
+                f"`random_crop` of {self.size} does not fit an image of {shape[1]}x{shape[2]} padded by {self.padding}"
+            )
         if self.fill == "reflect" and self.padding >= min(shape[1:]):
             raise Misfit(f"`random_crop` cannot mirror {self.padding} pixels of an image of {shape[1]}x{shape[2]}")
         return (shape[0], self.size, self.size)

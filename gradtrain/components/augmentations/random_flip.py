@@ -26,7 +26,10 @@ class RandomFlip(Augmentation):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
-            raise Misfit(f"`random_flip` takes images [channels, height, width], got {list(shape)}", "leave `flatten` to the model")
+            raise Misfit(
+                f"`random_flip` takes images [channels, height, width], got {list(shape)}",
+                "leave `flatten` to the model",
+            )
         return shape
 
     def forward(self, x: Tensor, generator: torch.Generator) -> Tensor:

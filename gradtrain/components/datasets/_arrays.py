@@ -55,7 +55,13 @@ def _member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name:
     if name not in members:
         known = ", ".join(quote(n) for n in list(members)[:10])
         what = f"{quote(str(path))} holds no array {quote(name)}"
-        raise Problem("array-missing", what, Place(str(path)), f"it holds {known or 'nothing'}", did_you_mean(name, members))
+        raise Problem(
+            "array-missing",
+            what,
+            Place(str(path)),
+            f"it holds {known or 'nothing'}",
+            did_you_mean(name, members),
+        )
     size = members[name].file_size
     if size > most():
         raise too_large(path, f"the array {quote(name)} unpacks to too much", size)
@@ -82,15 +88,37 @@ def _npy(file: IO[bytes], name: str, size: int, path: Path) -> Array:
         raise Problem("data-unsafe", f"the array {shown} holds Python objects", place, why, help)
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         why = "inputs and targets are real numbers of at most 64 bits"
-        raise Problem("data-dtype", f"the array {shown} holds {quote(str(dtype))}", place, why, "save it as float32 or as integers")
+        raise Problem(
+            "data-dtype",
+            f"the array {shown} holds {quote(str(dtype))}",
+            place,
+            why,
+            "save it as float32 or as integers",
+        )
     expected = prod(shape) * dtype.itemsize
     if expected > size:
-        raise Problem("data-limit", f"the array {shown} claims {expected:,} bytes", place, f"its member has {size:,}", "save it again")
+        raise Problem(
+            "data-limit",
+            f"the array {shown} claims {expected:,} bytes",
+            place,
+            f"its member has {size:,}",
+            "save it again",
+        )
     data = bytearray(file.read(expected))
     if len(data) < expected:
-        raise Problem("data-format", f"the array {shown} is cut off", place, f"{expected:,} bytes are expected, {len(data):,} are there")
+        raise Problem(
+            "data-format",
+            f"the array {shown} is cut off",
+            place,
+            f"{expected:,} bytes are expected, {len(data):,} are there",
+        )
     if file.read(1):  # also reaches the end, where zipfile compares the checksum
-        raise Problem("data-format", f"the array {shown} is too long", place, f"its header names {expected:,} bytes, more are there")
+        raise Problem(
+            "data-format",
+            f"the array {shown} is too long",
+            place,
+            f"its header names {expected:,} bytes, more are there",
+        )
     array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
     return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))
 
@@ -135,7 +163,12 @@ def _idx(file: IO[bytes], path: Path, start: bytes = b"", holds: int | None = No
     axes, dtype = magic[3], np.dtype(IDX_TYPES[magic[2]])
     head = file.read(4 * axes)
     if len(head) < 4 * axes:
-        raise Problem("data-format", f"{shown} ends inside its header", place, f"{4 + 4 * axes} bytes are expected, {4 + len(head)} are there")
+        raise Problem(
+            "data-format",
+            f"{shown} ends inside its header",
+            place,
+            f"{4 + 4 * axes} bytes are expected, {4 + len(head)} are there",
+        )
     shape = struct.unpack(f">{axes}I", head)
     expected = prod(shape) * dtype.itemsize
     if expected > most():

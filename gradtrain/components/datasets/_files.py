@@ -34,7 +34,10 @@ def resolve(base: Path, path: str) -> Path:
             raise ValueError(path)
         os.fsencode(path)
         return base / Path(path).expanduser()
-    except (ValueError, RuntimeError):  # UnicodeEncodeError is a ValueError; RuntimeError: no such user's home
+    except (
+        ValueError,
+        RuntimeError,
+    ):  # UnicodeEncodeError is a ValueError; RuntimeError: no such user's home
         raise Problem("data-path", f"{quote(path)} is not a path", help="name a file") from None
 
 

@@ -34,7 +34,13 @@ def targets(y: Tensor, kind: str, facts: Facts, labels: tuple[str, ...] = ()) ->
     if kind == "pm1":
         if bool((columns >= 0).all()):
             columns = torch.where((columns == 0) | (columns == 1), 2 * columns - 1, columns)
-        _refuse(columns.abs() != 1, columns, "-1 or +1, or 0 and 1 throughout", "label-out-of-range", _hint(columns, kind))
+        _refuse(
+            columns.abs() != 1,
+            columns,
+            "-1 or +1, or 0 and 1 throughout",
+            "label-out-of-range",
+            _hint(columns, kind),
+        )
     else:
         _refuse((columns != 0) & (columns != 1), columns, "0 or 1", "label-out-of-range", _hint(columns, kind))
     if kind != "multilabel":
@@ -49,7 +55,13 @@ def _classes(y: Tensor, classes: int | None) -> Tensor:
     y = y.reshape(len(y))
     if y.is_floating_point():
         wrong = (y != y.round()) | ~y.isfinite()
-        _refuse(wrong, y, "whole class indices", "label-not-integer", "write `data.target.kind: value` if these are values")
+        _refuse(
+            wrong,
+            y,
+            "whole class indices",
+            "label-not-integer",
+            "write `data.target.kind: value` if these are values",
+        )
     labels = y.to(torch.int64)
     count = classes if classes is not None else int(labels.max()) + 1
     wrong = (labels < 0) | (labels >= count)
@@ -60,7 +72,7 @@ def _classes(y: Tensor, classes: int | None) -> Tensor:
 
 def _hint(labels: Tensor, kind: str, count: int = 2) -> str:
     """What a set of wrong labels may mean."""
-    low, high = int(labels.min()), int(labels.max())
+    low, high = labels.min().item(), labels.max().item()
     if low == 1 and high == count:
         return f"the labels run from 1 to {count}: subtract one"
     if kind != "pm1" and count == 2 and (low, high) == (-1, 1):
@@ -73,7 +85,12 @@ def _hint(labels: Tensor, kind: str, count: int = 2) -> str:
 def _refuse_single(labels: Tensor) -> None:
     if bool((labels == labels[0]).all()):
         what = f"every sample has the same class: {labels[0].item():g}"
-        raise Problem("single-class", what, why="there is nothing to tell apart", help="check the column or array of targets")
+        raise Problem(
+            "single-class",
+            what,
+            why="there is nothing to tell apart",
+            help="check the column or array of targets",
+        )
 
 
 def _refuse(wrong: Tensor, values: Tensor, expected: str, code: str, help: str = "") -> None:

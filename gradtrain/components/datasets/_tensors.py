@@ -39,7 +39,9 @@ def refuse_scalar(array: Array, name: str, path: Path) -> None:
     """Raises `Problem` for an array without a sample axis."""
     if array.ndim == 0:
         why = "an array holds one row a sample"
-        raise Problem("input-shape", f"{quote(name)} is a single number", Place(str(path)), why, "save one row a sample")
+        raise Problem(
+            "input-shape", f"{quote(name)} is a single number", Place(str(path)), why, "save one row a sample"
+        )
 
 
 def refuse_nonfinite(x: Tensor, name: str, path: Path) -> None:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, model_validator
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
-from gradtrain.components.datasets._generated import drawn, labelled, noisy
+from gradtrain.components.datasets._generated import (
+    Classes,
+    Count,
+    Seed,
+    Spread,
+    drawn,
+    enough,
+    labelled,
+    noisy,
+    shares,
+)
 from gradtrain.lazy import torch
 
 
@@ -22,16 +32,21 @@ class Blobs(Dataset):
 
     cases = [{}, {"count": 60, "classes": 4}]
 
-    count: Annotated[int, Field(ge=4)] = 300
+    count: Count = 300
     """Number of points, all classes together."""
-    noise: Annotated[float, Field(ge=0)] = 1.0
+    noise: Spread = 1.0
     """Standard deviation of the noise on every coordinate."""
-    classes: Annotated[int, Field(ge=2, le=1000)] = 3
+    classes: Classes = 3
     """Number of clouds."""
     spread: Annotated[float, Field(gt=0)] = 4.0
     """Distance of the centres from the origin."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Seed of the points."""
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        enough(self.count, self.classes)
+        return self
 
     def facts(self) -> Facts:
         return Facts(count=self.count, shape=(2,), classes=self.classes)
@@ -39,8 +54,10 @@ class Blobs(Dataset):
     def load(self, base: Path) -> Examples:
         generator = drawn(self.seed)
         parts = []
-        for k in range(self.classes):
-            centre = torch.tensor([math.cos(2 * math.pi * k / self.classes), math.sin(2 * math.pi * k / self.classes)], dtype=torch.float64)
-            number = self.count // self.classes + (k < self.count % self.classes)
+        for k, number in enumerate(shares(self.count, self.classes)):
+            centre = torch.tensor(
+                [math.cos(2 * math.pi * k / self.classes), math.sin(2 * math.pi * k / self.classes)],
+                dtype=torch.float64,
+            )
             parts.append(noisy((self.spread * centre).expand(number, 2), self.noise, generator))
         return labelled(parts, self.facts())

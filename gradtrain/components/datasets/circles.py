@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
-from gradtrain.components.datasets._generated import drawn, labelled, noisy
+from gradtrain.components.datasets._generated import Count, Seed, Spread, drawn, labelled, noisy
 from gradtrain.lazy import torch
 
 
@@ -22,13 +22,13 @@ class Circles(Dataset):
 
     cases = [{}, {"count": 50, "factor": 0.3}]
 
-    count: Annotated[int, Field(ge=4)] = 200
+    count: Count = 200
     """Number of points, all classes together."""
-    noise: Annotated[float, Field(ge=0)] = 0.05
+    noise: Spread = 0.05
     """Standard deviation of the noise on every coordinate."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Radius of the inner circle; the outer one has 1."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Seed of the points."""
 
     def facts(self) -> Facts:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gradtrain.components.datasets import Dataset, Examples
-from gradtrain.components.datasets._files import read_bytes, resolve
+from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._table import Table, is_number, read_table
 from gradtrain.components.datasets._tensors import examples
-from gradtrain.lazy import torch
-from gradtrain.problems import Place, Problem, did_you_mean, quote
+from gradtrain.lazy import Tensor, torch
+from gradtrain.problems import Problem, quote
+
+
+def _delimiter(text: str) -> str:
+    if len(text) != 1 or text in '"\r\n\0':
+        raise ValueError("a delimiter is one character, and no quote or line break")
+    return text
 
 
 class Csv(Dataset):
     """A table with a header line: number columns are inputs, one column is the target.
 
-    shape     x float32 [features], y float32 [1], or class indices where the target column holds text
-    note      Classes written as text are numbered in alphabetical order; the order is stored with the run.
+    shape     x float32 [features]; y class indices where the target column holds text or whole numbers, else
+              float32 [1]
+    note      UTF-8, with or without a byte-order mark. Classes written as text are numbered in alphabetical order;
+              the order is stored with the run.
     """
 
-    cases = [{"path": "table.csv", "target": "price"}, {"path": "table.csv", "target": "kind", "features": ("a", "b"), "delimiter": ";"}]
+    cases = [
+        {"path": "table.csv", "target": "price"},
+        {"path": "table.csv", "target": "kind", "features": ("a", "b"), "delimiter": ";"},
+    ]
 
     path: str
     """The file, relative to where the command is started."""
@@ -33,81 +42,53 @@ class Csv(Dataset):
     """Column of the target."""
     features: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all"
     """Columns of the inputs, or `all` but the target."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    delimiter: Annotated[str, AfterValidator(_delimiter)] = ","
     """What stands between two cells."""
 
     def load(self, base: Path) -> Examples:
         path = resolve(base, self.path)
-        header, rows, lines = self._table(path)
-        names = [name for name in header if name != self.target] if self.features == "all" else list(self.features)
-        columns = [self._column(header, name, path) for name in names]
-        goal = self._column(header, self.target, path)
-        x = torch.tensor([[_number(row[c], lines[i], header[c], path) for c in columns] for i, row in enumerate(rows)], dtype=torch.float64)
-        cells = [row[goal].strip() for row in rows]
-        labels: tuple[str, ...] = ()
-        if all(_is_number(cell) for cell in cells):
-            whole = all(float(cell).is_integer() for cell in cells)
-            values = torch.tensor([_number(cell, lines[i], self.target, path) for i, cell in enumerate(cells)], dtype=torch.float64)
-            y = values.long() if whole and all("." not in cell for cell in cells) else values.float()
-        elif any(_is_number(cell) for cell in cells):
-            first = next(i for i, cell in enumerate(cells) if not _is_number(cell))
-            raise Problem("csv-number", f"{quote(cells[first])} in column {quote(self.target)} is not a number", Place(str(path), lines[first]), "the other targets are numbers")
-        else:
-            labels = tuple(sorted(set(cells)))
-            y = torch.tensor([labels.index(cell) for cell in cells])
-        return replace(examples(x.float(), y, (path,), labels), features=tuple(names))
+        table = read_table(path, self.delimiter)
+        goal = table.index(self.target)
+        if self.features != "all" and self.target in self.features:
+            what, why = f"the target {quote(self.target)} is an input too", "the answer would be given away"
+            raise Problem("csv-columns", what, table.place(0, goal), why, "take it out of `features:`")
+        names, x = self._inputs(table)
+        y, labels = _target(table, goal)
+        return replace(examples(x, y, (path,), labels), features=names)
 
-    def _table(self, path: Path) -> tuple[list[str], list[list[str]], list[int]]:
-        """(header, rows, line number of each row)."""
-        data = read_bytes(path)
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise Problem("data-encoding", f"byte 0x{data[error.start]:02x} at offset {error.start} of {quote(str(path))} is not UTF-8", Place(str(path)), help="save the table as UTF-8") from None
-        reader = csv.reader(io.StringIO(text), delimiter=self.delimiter, strict=True)
-        rows, lines = [], []
-        try:
-            header = [name.strip() for name in next(reader, [])]
-            for row in reader:
-                if row:
-                    rows.append(row)
-                    lines.append(reader.line_num)
-        except csv.Error as error:
-            raise Problem("data-format", f"{quote(str(path))} is not a table: {error}", Place(str(path), reader.line_num)) from None
-        if doubled := [name for i, name in enumerate(header) if name in header[:i]]:
-            raise Problem("csv-columns", f"the column {quote(doubled[0])} stands twice", Place(str(path), 1))
-        if len(header) == 1 and any(mark in header[0] for mark in ";\t,|") and self.target not in header:
-            mark = next(m for m in ";\t,|" if m in header[0])
-            raise Problem("csv-columns", f"the header is one column: {quote(header[0])}", Place(str(path), 1), f"cells seem to be separated by {quote(mark)}", f"write `delimiter: \"{mark if mark != chr(9) else chr(92) + 't'}\"`")
-        if not rows:
-            raise Problem("data-empty", f"{quote(str(path))} has a header and no rows", Place(str(path)))
-        for row, line in zip(rows, lines, strict=True):
-            if len(row) != len(header):
-                raise Problem("csv-ragged", f"line {line} has {len(row)} cells, the header {len(header)}", Place(str(path), line))
-        return header, rows, lines
+    def inputs(self, base: Path) -> Tensor:
+        """The columns of `features` alone, [count, features] float32, from a table that may lack the target."""
+        return self._inputs(read_table(resolve(base, self.path), self.delimiter))[1]
 
-    def _column(self, header: list[str], name: str, path: Path) -> int:
-        if name not in header:
-            raise Problem("csv-columns", f"no column is called {quote(name)}", Place(str(path), 1), f"there are {', '.join(quote(h) for h in header[:12])}", did_you_mean(name, header))
-        return header.index(name)
+    def _inputs(self, table: Table) -> tuple[tuple[str, ...], Tensor]:
+        names = self.features
+        if names == "all":
+            names = tuple(name for name in table.header if name != self.target)
+            if "" in names:
+                why = "it may be row numbers, which say nothing about the target"
+                help = "give it a name, or name the columns to read in `features:`"
+                place = table.place(0, table.index(""))
+                raise Problem("csv-columns", f"column {table.index('') + 1} has no name", place, why, help)
+            if not names:
+                what = f"{quote(self.target)} is the only column"
+                raise Problem("csv-columns", what, table.place(0), "there is nothing to predict it from")
+        columns = [torch.tensor(table.numbers(table.index(name)), dtype=torch.float32) for name in names]
+        return names, torch.stack(columns, dim=1)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(cell: str, line: int, column: str, path: Path) -> float:
-    cell = cell.strip()
-    if not cell:
-        raise Problem("csv-number", f"line {line} has no value in column {quote(column)}", Place(str(path), line), help="fill or remove the row")
-    if not _is_number(cell):
-        comma = "write a decimal point" if cell.replace(",", "", 1).replace("-", "").isdigit() else ""
-        raise Problem("csv-number", f"{quote(cell)} in column {quote(column)} is not a number", Place(str(path), line), "inputs are numbers", comma or "leave the column out with `features:`")
-    value = float(cell)
-    if not math.isfinite(value):
-        raise Problem("input-not-finite", f"{quote(cell)} in column {quote(column)} is not a finite number", Place(str(path), line), help="fill or remove the row")
-    return value
+def _target(table: Table, goal: int) -> tuple[Tensor, tuple[str, ...]]:
+    """(targets, names of the classes where they are written as text)."""
+    cells = [cell.strip() for cell in table.column(goal)]
+    if "" in cells:
+        raise table.not_a_number(cells.index(""), goal)
+    numeric = [is_number(cell) for cell in cells]
+    if not any(numeric):
+        labels = tuple(sorted(set(cells)))
+        numbers = {label: number for number, label in enumerate(labels)}
+        return torch.tensor([numbers[cell] for cell in cells]), labels
+    if not all(numeric):
+        raise table.not_a_number(numeric.index(False), goal, "other targets in this column are numbers")
+    values = table.numbers(goal)
+    if all(value.is_integer() and abs(value) < 2**53 for value in values) and not any("." in cell for cell in cells):
+        return torch.tensor(values, dtype=torch.float64).to(torch.int64), ()
+    return torch.tensor(values, dtype=torch.float32), ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
@@ -12,6 +13,7 @@ from gradtrain.problems import Place, Problem, quote
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 LABELS = ("t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+IMAGES, ANSWERS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 
 class FashionMnist(Dataset):
@@ -32,20 +34,22 @@ class FashionMnist(Dataset):
 
     def load(self, base: Path) -> Examples:
         root = resolve(base, self.root)
-        paths = [_found(root, f"{part}-{kind}") for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+        paths = tuple(_found(root, f"{part}-{kind}") for part in ("train", "t10k") for kind in (IMAGES, ANSWERS))
         x_train, y_train, x_test, y_test = (torch.from_numpy(read_idx(path)) for path in paths)
+        for part, x, y, path in (("train", x_train, y_train, paths[0]), ("test", x_test, y_test, paths[2])):
+            if x.shape[1:] != (28, 28) or y.shape != x.shape[:1]:
+                what = f"the {part} files hold images {list(x.shape)} and labels {list(y.shape)}"
+                why = "Fashion-MNIST has images of 28x28 and a label each"
+                raise Problem("count-mismatch", what, Place(str(path)), why, "copy or download the four files again")
         x, y = torch.cat([x_train, x_test]).unsqueeze(1), torch.cat([y_train, y_test]).long()
-        if x.shape[1:] != (1, 28, 28) or len(x) != len(y) or len(x_train) != len(y_train):
-            raise Problem("count-mismatch", f"the files hold images {list(x.shape)} and {len(y):,} labels", Place(str(root)), "Fashion-MNIST has 28x28 images and a label each")
         splits = {"train": torch.arange(len(x_train)), "test": torch.arange(len(x_train), len(x))}
-        return Examples({"x": x, "y": y}, self.facts(), splits, LABELS, files=tuple(paths))
+        return Examples({"x": x, "y": y}, self.facts(), splits, LABELS, files=paths)
 
 
 def _found(root: Path, stem: str) -> Path:
     for name in (f"{stem}.gz", stem):
-        if (root / name).is_file():
+        if os.path.lexists(root / name):
             return root / name
-    raise Problem(
-        "data-missing", f"no {quote(stem)} or {quote(stem + '.gz')} in {quote(str(root))}", Place(str(root)),
-        "Fashion-MNIST is not part of gradtrain", "`apt-get install dataset-fashion-mnist`, or name the folder of its four files: `{fashion_mnist: {root: …}}`",
-    )  # fmt: skip
+    what = f"no {quote(stem)} or {quote(stem + '.gz')} in {quote(str(root))}"
+    help = "`apt-get install dataset-fashion-mnist`, or name the folder of its four files: `{fashion_mnist: {root: …}}`"
+    raise Problem("data-missing", what, Place(str(root)), "Fashion-MNIST is not part of gradtrain", help)

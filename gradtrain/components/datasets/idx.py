@@ -7,8 +7,8 @@ from pathlib import Path
 from gradtrain.components.datasets import Dataset, Examples
 from gradtrain.components.datasets._arrays import read_idx
 from gradtrain.components.datasets._files import resolve
-from gradtrain.components.datasets._tensors import examples, inputs
-from gradtrain.lazy import torch
+from gradtrain.components.datasets._tensors import examples, inputs, labels_or_values
+from gradtrain.problems import Place, Problem, quote
 
 
 class Idx(Dataset):
@@ -28,4 +28,8 @@ class Idx(Dataset):
     def load(self, base: Path) -> Examples:
         paths = resolve(base, self.images), resolve(base, self.labels)
         x, y = (read_idx(path) for path in paths)
-        return examples(inputs(x, "images", paths[0]), torch.from_numpy(y).long(), paths)
+        if y.ndim != 1:
+            what = f"{quote(str(paths[1]))} holds an array {list(y.shape)}, not one label a sample"
+            help = "`images` and `labels` may have changed places" if x.ndim == 1 else "name the file of labels"
+            raise Problem("label-shape", what, Place(str(paths[1])), "labels have one axis", help)
+        return examples(inputs(x, "images", paths[0]), labels_or_values(y, "labels", paths[1]), paths)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
-from gradtrain.components.datasets._generated import drawn, noisy
+from gradtrain.components.datasets._generated import Count, Seed, Spread, drawn, noisy
 from gradtrain.lazy import torch
 
 
@@ -19,24 +19,29 @@ class Linear(Dataset):
     shape     x float32 [features], y float32 [1]; generated anew from the seed
     """
 
-    cases = [{}, {"weights": (1.0, -2.0, 0.5), "bias": 3.0, "noise": 0.0}]
+    cases = [{}, {"weights": (1.0, -2.0, 0.5), "bias": 3.0, "noise": 0.0}, {"weights": 20, "seed": 5}]
 
-    count: PositiveInt = 200
+    count: Count = 200
     """Number of points."""
-    weights: Annotated[tuple[float, ...], Field(min_length=1)] = (2.0, -3.4)
-    """The law's weights: one feature each."""
+    weights: Annotated[tuple[float, ...], Field(min_length=1)] | Annotated[int, Field(ge=1, le=100_000)] = (2.0, -3.4)
+    """The law's weights, one a feature; or how many to draw from a standard normal."""
     bias: float = 4.2
     """The law's bias."""
-    noise: Annotated[float, Field(ge=0)] = 0.01
+    noise: Spread = 0.01
     """Standard deviation of the noise on y."""
-    seed: NonNegativeInt = 0
-    """Seed of the points."""
+    seed: Seed = 0
+    """Seed of the points, and of weights that are drawn."""
 
     def facts(self) -> Facts:
-        return Facts(count=self.count, shape=(len(self.weights),), outputs=1)
+        width = self.weights if isinstance(self.weights, int) else len(self.weights)
+        return Facts(count=self.count, shape=(width,), outputs=1)
 
     def load(self, base: Path) -> Examples:
         generator = drawn(self.seed)
-        x = torch.randn(self.count, len(self.weights), generator=generator, dtype=torch.float64)
-        y = x @ torch.tensor(self.weights, dtype=torch.float64).unsqueeze(1) + self.bias
-        return Examples({"x": x.float(), "y": noisy(y, self.noise, generator).float()}, self.facts())
+        if isinstance(self.weights, int):
+            weights = torch.randn(self.weights, 1, generator=generator, dtype=torch.float64)
+        else:
+            weights = torch.tensor(self.weights, dtype=torch.float64).unsqueeze(1)
+        x = torch.randn(self.count, len(weights), generator=generator, dtype=torch.float64)
+        y = noisy(x @ weights + self.bias, self.noise, generator)
+        return Examples({"x": x.float(), "y": y.float()}, self.facts())

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, NonNegativeInt
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
-from gradtrain.components.datasets._generated import drawn, labelled, noisy
+from gradtrain.components.datasets._generated import Count, Seed, Spread, drawn, labelled, noisy
 from gradtrain.lazy import torch
 
 
@@ -22,11 +20,11 @@ class Moons(Dataset):
 
     cases = [{}, {"count": 50, "noise": 0.2, "seed": 3}]
 
-    count: Annotated[int, Field(ge=4)] = 200
+    count: Count = 200
     """Number of points, all classes together."""
-    noise: Annotated[float, Field(ge=0)] = 0.1
+    noise: Spread = 0.1
     """Standard deviation of the noise on every coordinate."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Seed of the points."""
 
     def facts(self) -> Facts:

@@ -7,8 +7,7 @@ from pathlib import Path
 from gradtrain.components.datasets import Dataset, Examples
 from gradtrain.components.datasets._arrays import read_npz
 from gradtrain.components.datasets._files import resolve
-from gradtrain.components.datasets._tensors import examples, inputs
-from gradtrain.lazy import torch
+from gradtrain.components.datasets._tensors import examples, inputs, labels_or_values
 
 
 class Npz(Dataset):
@@ -16,7 +15,8 @@ class Npz(Dataset):
 
     shape     x [count, ...]: uint8 stays uint8, other numbers become float32, images [count, height, width] get a
               channel axis; y [count] or [count, outputs]
-    note      Nothing pickled is read.
+    note      Nothing pickled is read. Whole numbers from 0 are taken as classes unless `data.target.kind` says
+              otherwise.
     """
 
     cases = [{"path": "data.npz"}, {"path": "data.npz", "x": "images", "y": "labels"}]
@@ -31,5 +31,5 @@ class Npz(Dataset):
     def load(self, base: Path) -> Examples:
         path = resolve(base, self.path)
         arrays = read_npz(path, (self.x, self.y))
-        y = torch.from_numpy(arrays[self.y])
-        return examples(inputs(arrays[self.x], self.x, path), y if y.is_floating_point() else y.long(), (path,))
+        x, y = inputs(arrays[self.x], self.x, path), labels_or_values(arrays[self.y], self.y, path)
+        return examples(x, y, (path,))

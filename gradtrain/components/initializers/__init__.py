@@ -42,4 +42,6 @@ def fans(shape: Shape) -> tuple[int, int]:
 
 def gain(nonlinearity: str, slope: float) -> float:
     """The factor that makes up for what an activation takes from the variance (PyTorch: `calculate_gain`)."""
-    return {"relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + slope**2)), "tanh": 5 / 3, "linear": 1.0}[nonlinearity]
+    return {"relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + slope**2)), "tanh": 5 / 3, "linear": 1.0}[
+        nonlinearity
+    ]

@@ -19,7 +19,12 @@ class KaimingNormal(Initializer):
     paper     He, Zhang, Ren & Sun (2015), ICCV, arXiv:1502.01852
     """
 
-    cases = [{}, {"mode": "fan_out"}, {"nonlinearity": "leaky_relu", "slope": 0.2}, {"nonlinearity": "linear"}]
+    cases = [
+        {},
+        {"mode": "fan_out"},
+        {"nonlinearity": "leaky_relu", "slope": 0.2},
+        {"nonlinearity": "linear"},
+    ]
 
     mode: Literal["fan_in", "fan_out"] = "fan_in"
     """Keep the variance of the signals (`fan_in`) or of the gradients (`fan_out`)."""

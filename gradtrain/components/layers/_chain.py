@@ -40,12 +40,17 @@ def links(layers: Layers, shape: Shape) -> list[Link]:
                 saved[item.part.key] = shape
             elif isinstance(item.part, Take):
                 if item.part.key not in saved:
-                    raise Misfit(f"nothing is saved as `{item.part.key}` before this place in the list", f"write `save: {item.part.key}` earlier in the same list")
+                    raise Misfit(
+                        f"nothing is saved as `{item.part.key}` before this place in the list",
+                        f"write `save: {item.part.key}` earlier in the same list",
+                    )
                 shape = item.part.merged(saved[item.part.key], shape)
             else:
                 shape = item.part.output_shape(shape)
             if any(size < 1 for size in shape):
-                raise Misfit(f"`{item.part.name()}` leaves nothing of an input of {list(before)}: its output would be {list(shape)}")
+                raise Misfit(
+                    f"`{item.part.name()}` leaves nothing of an input of {list(before)}: its output would be {list(shape)}"
+                )
         except Misfit as misfit:
             misfit.path = (position, *misfit.path)
             raise

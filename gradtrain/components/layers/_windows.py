@@ -31,7 +31,10 @@ def window_count(size: int, kernel: int, stride: int, padding: int, dilation: in
 
 def padded(x: Tensor, padding: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
     """The input with `value` around its last axes."""
-    shape = [*x.shape[:2], *(n + before + after for n, (before, after) in zip(x.shape[2:], padding, strict=True))]
+    shape = [
+        *x.shape[:2],
+        *(n + before + after for n, (before, after) in zip(x.shape[2:], padding, strict=True)),
+    ]
     inner = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape[2:], padding, strict=True))
     result = torch.full(shape, value, dtype=x.dtype, device=x.device)
     result[(..., *inner)] = x
@@ -48,15 +51,26 @@ def windows(x: Tensor, kernel: Sequence[int], stride: Sequence[int], dilation: S
 
 
 def placed(
-    columns: Tensor, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[tuple[int, int]], dilation: Sequence[int]
+    columns: Tensor,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
 ) -> Tensor:
     """The adjoint of `windows` and padding: [batch, channel, *kernel, *position] added up where each element came from."""
     counts = list(columns.shape[2 + len(kernel) :])
-    whole = columns.new_zeros(*columns.shape[:2], *(n + before + after for n, (before, after) in zip(sizes, padding, strict=True)))
+    whole = columns.new_zeros(
+        *columns.shape[:2], *(n + before + after for n, (before, after) in zip(sizes, padding, strict=True))
+    )
     for offset in product(*(range(k) for k in kernel)):
         whole[(..., *_places(offset, counts, stride, dilation))] += columns[(slice(None), slice(None), *offset)]
     return whole[(..., *(slice(before, before + n) for n, (before, _) in zip(sizes, padding, strict=True)))]
 
 
-def _places(offset: Sequence[int], counts: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> tuple[slice, ...]:
-    return tuple(slice(o * d, o * d + s * (c - 1) + 1, s) for o, d, s, c in zip(offset, dilation, stride, counts, strict=True))
+def _places(
+    offset: Sequence[int], counts: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[slice, ...]:
+    return tuple(
+        slice(o * d, o * d + s * (c - 1) + 1, s) for o, d, s, c in zip(offset, dilation, stride, counts, strict=True)
+    )

@@ -53,5 +53,9 @@ class AvgPool(Layer):
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
         rank = x.ndim - 2
         kernel, stride = self._geometry(rank)
-        shares = (g / prod(kernel)).reshape(*g.shape[:2], *[1] * rank, *g.shape[2:]).expand(*g.shape[:2], *kernel, *g.shape[2:])
+        shares = (
+            (g / prod(kernel))
+            .reshape(*g.shape[:2], *[1] * rank, *g.shape[2:])
+            .expand(*g.shape[:2], *kernel, *g.shape[2:])
+        )
         return {"x": placed(shares, tuple(x.shape[2:]), kernel, stride, ((0, 0),) * rank, (1,) * rank)}

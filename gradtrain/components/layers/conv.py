@@ -52,18 +52,34 @@ class Conv(Layer):
             hint = "it stands after `flatten`, or the data has no channels" if rank == 0 else ""
             raise Misfit(f"`conv` takes [channels, height, width] or [channels, length], got {list(shape)}", hint)
         if shape[0] % self.groups or self.out % self.groups:
-            raise Misfit(f"`conv` cannot cut {shape[0]} input and {self.out} output channels into {self.groups} equal groups")
+            raise Misfit(
+                f"`conv` cannot cut {shape[0]} input and {self.out} output channels into {self.groups} equal groups"
+            )
         if self.padding == "same" and any(s != 1 for s in per_axis(self.stride, rank, "stride")):
-            raise Misfit("`padding: same` keeps the size, which a stride above 1 cannot", "write the padding as a number")
+            raise Misfit(
+                "`padding: same` keeps the size, which a stride above 1 cannot",
+                "write the padding as a number",
+            )
         kernel, stride, padding, dilation = self._geometry(rank)
-        sizes = tuple(window_count(n, k, s, sum(p), d) for n, k, s, p, d in zip(shape[1:], kernel, stride, padding, dilation, strict=True))
+        sizes = tuple(
+            window_count(n, k, s, sum(p), d)
+            for n, k, s, p, d in zip(shape[1:], kernel, stride, padding, dilation, strict=True)
+        )
         if any(size < 1 for size in sizes):
-            raise Misfit(f"`conv` with kernel {_by(kernel)} does not fit an input of {_by(shape[1:])} (shape {list(shape)})", "use a smaller kernel, more padding, or pool less before it")
+            raise Misfit(
+                f"`conv` with kernel {_by(kernel)} does not fit an input of {_by(shape[1:])} (shape {list(shape)})",
+                "use a smaller kernel, more padding, or pool less before it",
+            )
         return (self.out, *sizes)
 
-    def _geometry(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...]]:
+    def _geometry(
+        self, rank: int
+    ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...]]:
         """(kernel, stride, (before, after) padding, dilation) of every axis."""
-        kernel, stride, dilation = (per_axis(v, rank, n) for v, n in ((self.kernel, "kernel"), (self.stride, "stride"), (self.dilation, "dilation")))
+        kernel, stride, dilation = (
+            per_axis(v, rank, n)
+            for v, n in ((self.kernel, "kernel"), (self.stride, "stride"), (self.dilation, "dilation"))
+        )
         if self.padding == "same":
             whole = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
             return kernel, stride, tuple((w // 2, w - w // 2) for w in whole), dilation
@@ -74,7 +90,16 @@ class Conv(Layer):
         kernel, stride, padding, dilation = self._geometry(len(shape) - 1)
         cls: Any = nn.Conv1d if len(shape) == 2 else nn.Conv2d
         pad: Any = "same" if self.padding == "same" else tuple(before for before, _ in padding)
-        return cls(shape[0], self.out, kernel, stride=stride, padding=pad, dilation=dilation, groups=self.groups, bias=self.bias)  # type: ignore[no-any-return]
+        return cls(
+            shape[0],
+            self.out,
+            kernel,
+            stride=stride,
+            padding=pad,
+            dilation=dilation,
+            groups=self.groups,
+            bias=self.bias,
+        )  # type: ignore[no-any-return]
 
     def _columns(self, x: Tensor) -> Tensor:
         """Every window of the padded input: [batch, groups, in/groups · kernel, position]."""
@@ -87,7 +112,9 @@ class Conv(Layer):
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
         weight = parameters["weight"].reshape(self.groups, self.out // self.groups, -1)
-        y = torch.einsum("gok,bgkp->bgop", weight, self._columns(x)).reshape(len(x), *self.output_shape(tuple(x.shape[1:])))
+        y = torch.einsum("gok,bgkp->bgop", weight, self._columns(x)).reshape(
+            len(x), *self.output_shape(tuple(x.shape[1:]))
+        )
         return y + parameters["bias"].reshape(-1, *[1] * (x.ndim - 2)) if self.bias else y
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
@@ -99,8 +126,6 @@ class Conv(Layer):
         dweight = torch.einsum("bgop,bgkp->gok", flat, self._columns(x)).reshape(parameters["weight"].shape)
         answer = {"x": dx, "weight": dweight}
         return {**answer, "bias": g.sum(dim=[0, *range(2, g.ndim)])} if self.bias else answer
-
-
 
 
 def _by(sizes: tuple[int, ...]) -> str:

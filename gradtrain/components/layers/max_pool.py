@@ -48,7 +48,9 @@ class MaxPool(Layer):
     def _seen(self, x: Tensor) -> Tensor:
         rank = x.ndim - 2
         kernel, stride = self._geometry(rank)
-        return windows(padded(x, ((self.padding, self.padding),) * rank, float("-inf")), kernel, stride, (1,) * rank).flatten(2 + rank)
+        return windows(
+            padded(x, ((self.padding, self.padding),) * rank, float("-inf")), kernel, stride, (1,) * rank
+        ).flatten(2 + rank)
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
         return self._seen(x).max(dim=-1).values
@@ -59,7 +61,16 @@ class MaxPool(Layer):
         seen = self._seen(x)
         winner = F.one_hot(seen.argmax(dim=-1), seen.shape[-1]).to(g.dtype) * g.unsqueeze(-1)
         columns = winner.unflatten(-1, kernel).permute(0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
-        return {"x": placed(columns, tuple(x.shape[2:]), kernel, stride, ((self.padding, self.padding),) * rank, (1,) * rank)}
+        return {
+            "x": placed(
+                columns,
+                tuple(x.shape[2:]),
+                kernel,
+                stride,
+                ((self.padding, self.padding),) * rank,
+                (1,) * rank,
+            )
+        }
 
     def kink(self, x: Tensor, **parameters: Tensor) -> Tensor | None:
         best = self._seen(x).topk(2, dim=-1).values if self._seen(x).shape[-1] > 1 else None
@@ -69,10 +80,16 @@ class MaxPool(Layer):
 def pooled(name: str, shape: Shape, kernel: tuple[int, ...], stride: tuple[int, ...], padding: int) -> Shape:
     """The shape after pooling. Raises `Misfit`."""
     if len(shape) not in (2, 3):
-        raise Misfit(f"`{name}` takes [channels, height, width] or [channels, length], got {list(shape)}", "it stands after `flatten`, or the data has no channels" if len(shape) == 1 else "")
+        raise Misfit(
+            f"`{name}` takes [channels, height, width] or [channels, length], got {list(shape)}",
+            "it stands after `flatten`, or the data has no channels" if len(shape) == 1 else "",
+        )
     if any(2 * padding > k for k in kernel):
         raise Misfit(f"`{name}` cannot pad {padding} for a kernel of {max(kernel)}: at most half the kernel")
     sizes = tuple(window_count(n, k, s, 2 * padding) for n, k, s in zip(shape[1:], kernel, stride, strict=True))
     if any(size < 1 for size in sizes):
-        raise Misfit(f"`{name}` with kernel {'x'.join(map(str, kernel))} does not fit an input of {'x'.join(map(str, shape[1:]))} (shape {list(shape)})", "pool less before it")
+        raise Misfit(
+            f"`{name}` with kernel {'x'.join(map(str, kernel))} does not fit an input of {'x'.join(map(str, shape[1:]))} (shape {list(shape)})",
+            "pool less before it",
+        )
     return (shape[0], *sizes)

@@ -23,7 +23,12 @@ class Parallel(Layer):
 
     inputs: ClassVar[tuple[Shape, ...]] = ((6,),)
     cases = [
-        {"branches": ((Placed(part=Linear(out=3)),), (Placed(part=Linear(out=5)), Placed(part=Linear(out=2))))},
+        {
+            "branches": (
+                (Placed(part=Linear(out=3)),),
+                (Placed(part=Linear(out=5)), Placed(part=Linear(out=2))),
+            )
+        },
         {"branches": ((Placed(part=Linear(out=3)),), (Placed(part=Linear(out=3)),)), "merge": "add"},
         {"branches": ((Placed(part=Linear(out=6)),), ()), "merge": "mean"},
     ]
@@ -61,14 +66,20 @@ class Parallel(Layer):
         return Module([_chain.build(branch, shape) for branch in self.branches], self.merge)
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
-        values = [_chain.textbook(branch, x, _chain.below(parameters, str(i))) for i, branch in enumerate(self.branches)]
+        values = [
+            _chain.textbook(branch, x, _chain.below(parameters, str(i))) for i, branch in enumerate(self.branches)
+        ]
         if self.merge == "concat":
             return torch.cat(values, dim=1)
         return torch.stack(values).sum(dim=0) / (len(values) if self.merge == "mean" else 1)
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
         widths = [shape[0] for shape in self._shapes(tuple(x.shape[1:]))]
-        shares = g.split(widths, dim=1) if self.merge == "concat" else [g / (len(widths) if self.merge == "mean" else 1)] * len(widths)
+        shares = (
+            g.split(widths, dim=1)
+            if self.merge == "concat"
+            else [g / (len(widths) if self.merge == "mean" else 1)] * len(widths)
+        )
         result: dict[str, Tensor] = {"x": torch.zeros_like(x)}
         for i, (branch, share) in enumerate(zip(self.branches, shares, strict=True)):
             answer = _chain.gradient(branch, share, x, _chain.below(parameters, str(i)))

@@ -38,7 +38,10 @@ class Residual(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         after = self._body_shape(shape)
         if after != shape and self.shortcut == "identity":
-            raise Misfit(f"the body of `residual` turns {list(shape)} into {list(after)}: they cannot be added", "write `shortcut: auto`, or keep the shape in the body")
+            raise Misfit(
+                f"the body of `residual` turns {list(shape)} into {list(after)}: they cannot be added",
+                "write `shortcut: auto`, or keep the shape in the body",
+            )
         _chain.output_shape(self._shortcut(shape, after), shape)
         return after
 
@@ -55,28 +58,40 @@ class Residual(Layer):
         if len(shape) == 1 and len(after) == 1:
             return (Placed(part=Linear(out=after[0], bias=False)),)
         strides = tuple(-(-before // size) for before, size in zip(shape[1:], after[1:], strict=False))
-        fits = len(shape) == len(after) and all((before - 1) // stride + 1 == size for before, stride, size in zip(shape[1:], strides, after[1:], strict=True))
+        fits = len(shape) == len(after) and all(
+            (before - 1) // stride + 1 == size
+            for before, stride, size in zip(shape[1:], strides, after[1:], strict=True)
+        )
         if not fits:
-            raise Misfit(f"no 1x1 convolution leads from {list(shape)} to the {list(after)} of the body of `residual`", "let the body shrink by a whole stride")
+            raise Misfit(
+                f"no 1x1 convolution leads from {list(shape)} to the {list(after)} of the body of `residual`",
+                "let the body shrink by a whole stride",
+            )
         return (Placed(part=Conv(out=after[0], kernel=1, stride=strides, bias=False)),)
 
     def build(self, shape: Shape) -> nn.Module:
         from gradtrain.modules import Residual as Module
 
         after = self.output_shape(shape)
-        return Module(_chain.build(self.body, shape), _chain.build(self._shortcut(shape, after), shape) if after != shape else None)
+        return Module(
+            _chain.build(self.body, shape),
+            _chain.build(self._shortcut(shape, after), shape) if after != shape else None,
+        )
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
         aside = self._aside(x)
-        return _chain.textbook(self.body, x, _chain.below(parameters, "body")) + _chain.textbook(aside, x, _chain.below(parameters, "shortcut"))
+        return _chain.textbook(self.body, x, _chain.below(parameters, "body")) + _chain.textbook(
+            aside, x, _chain.below(parameters, "shortcut")
+        )
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
         through = _chain.gradient(self.body, g, x, _chain.below(parameters, "body"))
         around = _chain.gradient(self._aside(x), g, x, _chain.below(parameters, "shortcut"))
-        names = {f"body.{key}": value for key, value in through.items() if key != "x"} | {f"shortcut.{key}": value for key, value in around.items() if key != "x"}
+        names = {f"body.{key}": value for key, value in through.items() if key != "x"} | {
+            f"shortcut.{key}": value for key, value in around.items() if key != "x"
+        }
         return {"x": through["x"] + around["x"], **names}
 
     def _aside(self, x: Tensor) -> Layers:
         shape = tuple(x.shape[1:])
         return self._shortcut(shape, self._body_shape(shape))
-

@@ -31,10 +31,14 @@ class Take(Layer):
         """The joint shape. Raises `Misfit`."""
         if self.merge == "concat":
             if saved[1:] != shape[1:]:
-                raise Misfit(f"cannot concatenate the saved {list(saved)} with {list(shape)}: they differ beyond the channels")
+                raise Misfit(
+                    f"cannot concatenate the saved {list(saved)} with {list(shape)}: they differ beyond the channels"
+                )
             return (saved[0] + shape[0], *shape[1:])
         if saved != shape:
-            raise Misfit(f"cannot {'add' if self.merge == 'add' else 'average'} the saved {list(saved)} and {list(shape)}: the shapes differ")
+            raise Misfit(
+                f"cannot {'add' if self.merge == 'add' else 'average'} the saved {list(saved)} and {list(shape)}: the shapes differ"
+            )
         return shape
 
     def textbook_merge(self, saved: Tensor, x: Tensor) -> Tensor:

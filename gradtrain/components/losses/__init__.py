@@ -67,16 +67,32 @@ class Loss(Component):
                 logits, far = 2 * torch.randn(7, 4, **draw), 40 * torch.randn(5, 4, **draw)
                 return [
                     (logits, torch.randint(0, 4, (7,), generator=generator)),
-                    (logits.reshape(7, 4, 1).expand(7, 4, 2), torch.randint(0, 4, (7, 2), generator=generator)),
+                    (
+                        logits.reshape(7, 4, 1).expand(7, 4, 2),
+                        torch.randint(0, 4, (7, 2), generator=generator),
+                    ),
                     (far, torch.randint(0, 4, (5,), generator=generator)),
                 ]
             case "pm1":
-                return [(prediction, 2 * bits - 1), (2 * bits - 1, 2 * bits - 1), (50 * prediction, 2 * bits - 1)]
+                return [
+                    (prediction, 2 * bits - 1),
+                    (2 * bits - 1, 2 * bits - 1),
+                    (50 * prediction, 2 * bits - 1),
+                ]
             case "binary" | "multilabel":
-                return [(prediction, bits), (torch.zeros(4, 1, dtype=torch.float64), bits[:4, :1]), (30 * prediction, bits)]
+                return [
+                    (prediction, bits),
+                    (torch.zeros(4, 1, dtype=torch.float64), bits[:4, :1]),
+                    (30 * prediction, bits),
+                ]
             case "value":
                 target = torch.randn(7, 3, **draw)
-                return [(prediction, target), (target.clone(), target), (100 * prediction, target), (prediction[:1, :1], target[:1, :1])]
+                return [
+                    (prediction, target),
+                    (target.clone(), target),
+                    (100 * prediction, target),
+                    (prediction[:1, :1], target[:1, :1]),
+                ]
 
 
 class WeightedLoss(Use):

@@ -31,7 +31,11 @@ def accumulator(name: str, kind: str, facts: Facts, **options: Any) -> Accumulat
     try:
         from torchmetrics import classification
     except ImportError:
-        raise Problem("extra-missing", "this metric is measured by torchmetrics, which is not installed", help='pip install "gradtrain[metrics]"') from None
+        raise Problem(
+            "extra-missing",
+            "this metric is measured by torchmetrics, which is not installed",
+            help='pip install "gradtrain[metrics]"',
+        ) from None
     classes = facts.classes or 2
     if kind == "class":
         metric = getattr(classification, f"Multiclass{name}")(num_classes=classes, **options)

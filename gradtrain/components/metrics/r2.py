@@ -18,8 +18,13 @@ class R2(Metric):
     mode: ClassVar[Literal["min", "max"]] = "max"
 
     def sums(self, prediction: Tensor, target: Tensor, kind: str) -> Tensor:
-        y, residual = target.double().reshape(len(target), -1), (target - prediction).double().reshape(len(target), -1)
-        return torch.stack([torch.full_like(y[0], len(y)), y.sum(dim=0), y.square().sum(dim=0), residual.square().sum(dim=0)])
+        y, residual = (
+            target.double().reshape(len(target), -1),
+            (target - prediction).double().reshape(len(target), -1),
+        )
+        return torch.stack(
+            [torch.full_like(y[0], len(y)), y.sum(dim=0), y.square().sum(dim=0), residual.square().sum(dim=0)]
+        )
 
     def of_sums(self, sums: Tensor) -> float:
         count, total, squares, residual = sums

@@ -25,7 +25,11 @@ class Mlp(Model):
     shape     [batch, ...] → [batch, out]
     """
 
-    cases = [{"hidden": (5, 4), "out": 3}, {"hidden": (), "out": 2}, {"hidden": (4,), "out": 1, "bias": False}]
+    cases = [
+        {"hidden": (5, 4), "out": 3},
+        {"hidden": (), "out": 2},
+        {"hidden": (4,), "out": 1, "bias": False},
+    ]
 
     hidden: tuple[PositiveInt, ...]
     """Widths of the hidden layers."""

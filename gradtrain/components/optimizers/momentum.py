@@ -43,9 +43,7 @@ class Momentum(Optimizer):
         b = self.beta * state["b"] + (1 - self.beta) * (g + self.weight_decay * p)
         return p - lr * b, {"b": b}
 
-    def advance(
-        self, g: list[Tensor], p: list[Tensor], state: dict[str, list[Tensor]], t: int, lr: float
-    ) -> None:
+    def advance(self, g: list[Tensor], p: list[Tensor], state: dict[str, list[Tensor]], t: int, lr: float) -> None:
         if self.weight_decay:
             g = list(torch._foreach_add(g, p, alpha=self.weight_decay))
         torch._foreach_lerp_(state["b"], g, 1 - self.beta)  # b + (1 - beta)(g - b), in one pass

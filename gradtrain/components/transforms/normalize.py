@@ -27,7 +27,10 @@ class Normalize(Transform):
     def output_shape(self, shape: Shape) -> Shape:
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) not in (1, shape[0]):
-                raise Misfit(f"`normalize` has {len(numbers)} numbers in `{name}` for an input of {list(shape)}", f"write one number, or {shape[0]}")
+                raise Misfit(
+                    f"`normalize` has {len(numbers)} numbers in `{name}` for an input of {list(shape)}",
+                    f"write one number, or {shape[0]}",
+                )
         return shape
 
     def span(self, low: float, high: float) -> tuple[float, float]:

@@ -33,5 +33,9 @@ class OneHot(Transform):
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:
         numbers = x.reshape(len(x))
         if bool(((numbers < 0) | (numbers >= self.classes) | (numbers != numbers.round())).any()):
-            raise Problem("label-out-of-range", f"`one_hot` met a value outside 0 to {self.classes - 1}", help="raise `classes`")
+            raise Problem(
+                "label-out-of-range",
+                f"`one_hot` met a value outside 0 to {self.classes - 1}",
+                help="raise `classes`",
+            )
         return F.one_hot(numbers.long(), self.classes).to(torch.float32)

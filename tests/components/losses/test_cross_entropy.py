@@ -75,9 +75,7 @@ def test_probabilities_cost_what_torch_says(options: dict[str, Any], extra: tupl
     assert torch.equal(loss.forward(prediction, target), theirs(options, "none")(prediction, target))
     assert torch.equal(loss.mean(prediction, target), mean)
     assert loss.count(target) == 7 * math.prod(extra)
-    torch.testing.assert_close(
-        loss.forward(prediction, target).sum() / loss.count(target), mean, rtol=1e-12, atol=0
-    )
+    torch.testing.assert_close(loss.forward(prediction, target).sum() / loss.count(target), mean, rtol=1e-12, atol=0)
 
 
 def test_certain_probabilities_are_labels() -> None:

@@ -58,9 +58,7 @@ def gradient(shape: tuple[int, ...], generator: torch.Generator, t: int) -> torc
 class Run:
     """An optimizer at work beside its published rule."""
 
-    def __init__(
-        self, rule: Optimizer, implementation: str | None, dtype: torch.dtype = torch.float64
-    ) -> None:
+    def __init__(self, rule: Optimizer, implementation: str | None, dtype: torch.dtype = torch.float64) -> None:
         self.rule, self.weights = rule, weights(dtype)
         self.rates = [rule.lr, rule.lr / 3]
         self.groups: list[dict[str, Any]] = [
@@ -112,9 +110,7 @@ def test_the_default_in_float32_follows_the_rule_in_float64(rule: Optimizer) -> 
     run = Run(rule, None, torch.float32)
     for t in range(1, STEPS + 1):
         run.step(t)
-    torch.testing.assert_close(
-        [[w.double() for w in g] for g in run.weights], run.expected, rtol=1e-5, atol=2e-6
-    )
+    torch.testing.assert_close([[w.double() for w in g] for g in run.weights], run.expected, rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize(("rule", "implementation"), implementations())
@@ -175,12 +171,8 @@ def test_no_fused_kernel_is_asked_of_parameters_that_it_refuses() -> None:
 def test_momentum_is_pytorchs_at_a_smaller_rate(implementation: str, beta: float, decay: float) -> None:
     """An average is (1 - beta) times the discounted sum: torch's SGD walks the same path at lr (1 - beta)."""
     ours, theirs = weights(torch.float64), weights(torch.float64)
-    averaging = Momentum(lr=0.3, beta=beta, weight_decay=decay).build(
-        [{"params": g} for g in ours], implementation
-    )
-    summing = torch.optim.SGD(
-        [{"params": g} for g in theirs], lr=0.3 * (1 - beta), momentum=beta, weight_decay=decay
-    )
+    averaging = Momentum(lr=0.3, beta=beta, weight_decay=decay).build([{"params": g} for g in ours], implementation)
+    summing = torch.optim.SGD([{"params": g} for g in theirs], lr=0.3 * (1 - beta), momentum=beta, weight_decay=decay)
     generator = torch.Generator().manual_seed(3)
     for t in range(1, STEPS + 1):
         for a, b in zip((w for g in ours for w in g), (w for g in theirs for w in g), strict=True):

@@ -37,9 +37,7 @@ def theirs(make: Callable[[torch.optim.Optimizer], Any], steps: int) -> list[flo
     of = optimizer()
     rates = []
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # no gradient is ever computed here, and SequentialLR calls a deprecated form
+        warnings.simplefilter("ignore")  # no gradient is ever computed here, and SequentialLR calls a deprecated form
         scheduler = make(of)
         for _ in range(steps):
             rates.append(of.param_groups[0]["lr"])
@@ -76,9 +74,7 @@ TWINS: list[tuple[Schedule, Callable[[torch.optim.Optimizer], Any], int]] = [
 @pytest.mark.parametrize(
     ("schedule", "make", "total"), TWINS, ids=lambda x: x.name() if isinstance(x, Schedule) else ""
 )
-def test_a_whole_run_is_torchs(
-    schedule: Schedule, make: Callable[[torch.optim.Optimizer], Any], total: int
-) -> None:
+def test_a_whole_run_is_torchs(schedule: Schedule, make: Callable[[torch.optim.Optimizer], Any], total: int) -> None:
     assert ours(schedule, total, total) == pytest.approx(theirs(make, total), rel=1e-12, abs=1e-12 * LR)
 
 
@@ -176,9 +172,7 @@ def test_plateau_is_torchs_over_a_trace(settings: dict[str, Any], mode: Any, tra
         assert schedule.at(t, len(trace), LR, memory) == pytest.approx(of.param_groups[0]["lr"], rel=1e-12)
         twin.step(value)
         memory = json.loads(json.dumps(schedule.observe(value, memory), allow_nan=False))
-    assert schedule.at(len(trace), len(trace), LR, memory) == pytest.approx(
-        of.param_groups[0]["lr"], rel=1e-12
-    )
+    assert schedule.at(len(trace), len(trace), LR, memory) == pytest.approx(of.param_groups[0]["lr"], rel=1e-12)
 
 
 @pytest.mark.parametrize(("mode", "better"), [("min", -1.5), ("max", -0.5)])

@@ -1,0 +1,259 @@
+"""What must fit together: the split, the batch, the shapes from the data through every layer to the target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gradtrain.components.activations.sigmoid import Sigmoid
+from gradtrain.components.activations.softmax import Softmax
+from gradtrain.components.layers import Layers, Placed
+from gradtrain.components.layers._chain import links
+from gradtrain.components.layers.dropout import Dropout
+from gradtrain.components.normalizations import Normalization
+from gradtrain.components.normalizations.batch_norm import BatchNorm
+from gradtrain.components.transforms import TransformUse
+from gradtrain.config.findings import Findings
+from gradtrain.config.sections import Network
+from gradtrain.problems import Place
+from gradtrain.stage import Misfit, Shape
+
+LARGEST = 2**31
+"""No layer's output for one sample has more elements: it would not fit any memory together with its weights."""
+
+
+class Shapes(Findings):
+    """Mistakes that show when one sample is followed through the run."""
+
+    def all(self) -> None:
+        self.data()
+        shape = self.input_shape()
+        for role, network in self.run.networks.items():
+            self.network(role, network, shape)
+
+    def data(self) -> None:
+        run, data, split = self.run, self.run.data, self.run.data.split
+        shares = [s for s in (split.train, split.val, split.test) if isinstance(s, float)]
+        if sum(shares) > 1 + 1e-9:
+            self.add(
+                "split-too-large",
+                f"the shares of the split add up to {sum(shares):g}",
+                self.at("data", "split"),
+                "they are parts of one whole",
+                "make them add up to 1 or less",
+            )
+        if not data.shuffle and data.batch_size != "full":
+            self.add(
+                "not-shuffled",
+                "the training data is never shuffled",
+                self.at("data", "shuffle"),
+                "batches of neighbours repeat the same mistakes in every epoch",
+                "leave `shuffle` at true",
+                warn=True,
+            )
+        size = self.train_size()
+        if size is None or data.batch_size == "full":
+            return
+        step = data.batch_size * run.training.accumulate
+        if data.drop_last and step > size:
+            self.add(
+                "no-batches",
+                f"a step takes {step} samples, the train split has {size}: with `drop_last` there is none",
+                self.at("data", "batch_size"),
+                help="make the batch smaller, or `drop_last: false`",
+            )
+        if any(
+            isinstance(stage, BatchNorm) for network in run.networks.values() for stage in _parts(layers_of(network))
+        ):
+            if data.batch_size == 1 or (not data.drop_last and size % step == 1 and run.training.accumulate == 1):
+                why = (
+                    "batch_norm cannot take the variance of one sample"
+                    if data.batch_size == 1
+                    else f"{size} samples in batches of {step} leave a last one of 1, whose variance batch_norm cannot take"
+                )
+                self.add(
+                    "batch-of-one",
+                    "a batch of one sample reaches `batch_norm`",
+                    self.at("data", "batch_size"),
+                    why,
+                    "write `drop_last: true`, or another `batch_size`",
+                )
+
+    def input_shape(self) -> Shape | None:
+        """The shape of one sample as the network sees it; refuses transforms that do not fit."""
+        if self.facts is None or self.facts.shape is None:
+            return None
+        shape, span = self.facts.shape, self.facts.range
+        for item in (*self.run.data.transforms, *self.run.data.augment):
+            part = item.part if isinstance(item, TransformUse) else item
+            if isinstance(item, TransformUse) and item.on != "x":
+                continue
+            try:
+                shape = part.output_shape(shape)
+            except Misfit as misfit:
+                self.add("shape-mismatch", str(misfit), self.of(item) or self.at("data"), help=misfit.help)
+                return None
+            if isinstance(item, TransformUse):
+                span = item.part.span(*span) if span is not None else None
+        if span is not None and max(abs(span[0]), abs(span[1])) >= 100:
+            self.add(
+                "unscaled-input",
+                f"the inputs run from {span[0]:g} to {span[1]:g}",
+                self.at("data"),
+                "networks train badly on numbers that large",
+                "add `to_float` or `standardize` to `transforms:`",
+                warn=True,
+            )
+        self.facts = replace(self.facts, shape=shape, range=span)
+        return shape
+
+    def network(self, role: str, network: Network, shape: Shape | None) -> None:
+        if network.input is not None:
+            shape = (network.input,) if isinstance(network.input, int) else network.input
+        layers = layers_of(network)
+        if not layers:
+            return
+        self.order(layers)
+        if shape is None or not (self.facts or network.input):
+            return
+        try:
+            found = links(layers, shape)
+        except Misfit as misfit:
+            self.add(
+                "shape-mismatch",
+                str(misfit),
+                self.culprit(network, misfit.path),
+                f"at `{_dotted(misfit.path)}`" if misfit.path else "",
+                misfit.help,
+            )
+            return
+        for link in found:
+            if math.prod(link.after) > LARGEST or (
+                len(link.after) == len(link.before) == 1 and link.after[0] * link.before[0] > LARGEST * 4
+            ):
+                self.add(
+                    "too-large",
+                    f"`{link.item.part.name()}` turns {list(link.before)} into {list(link.after)}",
+                    self.of(link.item) or self.of(network),
+                    "that does not fit into memory",
+                )
+                return
+        if role == "model":
+            self.output(found[-1].after, self.of(layers[-1]) or self.of(network))
+
+    def output(self, shape: Shape, place: Place | None) -> None:
+        """The last layer's width against the target."""
+        facts, kind = self.facts, self.kind()
+        names = {item.part.name() for item in self.run.loss}
+        if facts is None or kind is None:
+            return
+        if kind == "class" and "cross_entropy" in names:
+            if shape[0] < 2:
+                self.add(
+                    "output-width",
+                    f"the network has {shape[0]} output, `cross_entropy` needs one a class",
+                    place,
+                    "with one output the loss and its gradient are always 0",
+                    "write `linear: $data.classes`, or `binary_cross_entropy` with `target: {kind: binary}`",
+                )
+            elif facts.classes is not None and shape[0] != facts.classes:
+                self.add(
+                    "output-width",
+                    f"the network has {shape[0]} outputs, the data {facts.classes} classes",
+                    place,
+                    "every class needs its output",
+                    "write `linear: $data.classes`",
+                )
+        elif kind in ("value", "binary", "pm1") and (facts.outputs or kind != "value"):
+            width = facts.outputs if kind == "value" else 1
+            if shape != (width,):
+                self.add(
+                    "output-width",
+                    f"the network puts out {list(shape)}, the target is {[width]}",
+                    place,
+                    "shapes that differ would be broadcast against each other without a word",
+                    f"end with `linear: {width}`",
+                )
+
+    def order(self, layers: Layers) -> None:
+        """What comes before what."""
+        names = {item.part.name() for item in self.run.loss}
+        last = layers[-1]
+        if isinstance(last.part, Softmax) and "cross_entropy" in names:
+            classes = self.facts.classes if self.facts is not None else None
+            least = (
+                f"; with {classes} classes the loss could never fall below {math.log(math.e + classes - 1) - 1:.4f}"
+                if classes
+                else ""
+            )
+            self.add(
+                "softmax-before-loss",
+                "`softmax` before `cross_entropy`",
+                self.of(last),
+                f"`cross_entropy` applies it itself{least}",
+                "remove the softmax",
+            )
+        if isinstance(last.part, Sigmoid) and "binary_cross_entropy" in names:
+            self.add(
+                "softmax-before-loss",
+                "`sigmoid` before `binary_cross_entropy`",
+                self.of(last),
+                "`binary_cross_entropy` applies it itself: twice, every answer lies between ½ and 0.73",
+                "remove the sigmoid",
+            )
+        for before, after in zip(layers, layers[1:], strict=False):
+            if (
+                getattr(before.part, "bias", False) is True
+                and isinstance(after.part, Normalization)
+                and before.part.name() in ("linear", "conv")
+                and after.part.name() != "rms_norm"
+            ):
+                self.add(
+                    "bias-before-norm",
+                    f"the bias of `{before.part.name()}` is taken away again by `{after.part.name()}`",
+                    self.of(before),
+                    "its gradient is always 0",
+                    "write `bias: false`",
+                    warn=True,
+                )
+            if isinstance(before.part, Dropout) and isinstance(after.part, BatchNorm):
+                self.add(
+                    "dropout-before-norm",
+                    "`dropout` before `batch_norm`",
+                    self.of(before),
+                    "the variance is another one in evaluation, when nothing is dropped",
+                    "put dropout after it",
+                    warn=True,
+                )
+
+    def culprit(self, network: Network, path: tuple[int | str, ...]) -> Place | None:
+        """Where the item of a Misfit's path was written; the innermost one that is known."""
+        place, record = self.of(network), None
+        current: object = layers_of(network)
+        for key in path:
+            current = (
+                current[key] if isinstance(key, int) and isinstance(current, tuple) else getattr(record, str(key), ())
+            )
+            if isinstance(current, Placed):
+                place, record = self.of(current) or place, current.part
+        return place
+
+
+def layers_of(network: Network) -> Layers:
+    return network.part.layers() if network.part is not None else network.layers or ()
+
+
+def _parts(layers: Layers) -> Iterator[object]:
+    for item in layers:
+        yield item.part
+        for inner in (
+            getattr(item.part, "body", ()),
+            getattr(item.part, "layers", ()),
+            *getattr(item.part, "branches", ()),
+        ):
+            yield from _parts(inner)
+
+
+def _dotted(path: tuple[int | str, ...]) -> str:
+    return "layers" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
