@@ -63,16 +63,8 @@ def _read(trained: Trained, data: Path) -> Tensor:
                 Place(str(data)),
                 help="give an .npz file with its inputs",
             )
-        return (
-            Csv(
-                path=str(data),
-                target=trained.features[0],
-                features=trained.features,
-                delimiter=source.delimiter if isinstance(source, Csv) else ",",
-            )
-            .load(Path())
-            .fields["x"]
-        )
+        delimiter = source.delimiter if isinstance(source, Csv) else ","
+        return Csv(path=str(data), target="", features=trained.features, delimiter=delimiter).inputs(Path())
     if data.suffix != ".npz":
         raise Problem(
             "data-format",

@@ -190,25 +190,17 @@ class Runner:
         return self.finished("done" if start < parts.steps else "already complete")
 
     def finished(self, reason: str) -> Outcome:
-        """Measure what was not measured while training, on the weights that the config calls best."""
+        """Measure the test split once, on the weights that the config calls best (or on the last ones)."""
         results = {split: dict(values) for split, values in self.measured.items()}
-        if "test" in self.parts.splits and (self.run.checkpoint.best or "test" not in results):
-            if self.run.checkpoint.best and self.memory.best_step not in (None, self.step):
-                kept = checkpoint.load(self.folder.checkpoints, self.memory.best_step)
-                state.restore_weights(kept.tensors, self.parts.networks)
-                results = {split: self.values(split) for split in results}
+        chosen = self.memory.best_step if self.run.checkpoint.best and self.memory.best_step is not None else self.step
+        if "test" in self.parts.splits and ("test" not in results or chosen != self.step):
+            found = checkpoint.load(self.folder.checkpoints, chosen)
+            state.restore_weights(found.tensors, self.parts.networks, average=self.run.evaluation.use_ema)
+            results = {split: self.values(split) for split in (results if chosen != self.step else ())} or results
             results["test"] = self.values("test")
-            self.display.evaluated(self.step, "test", results["test"])
-            weights = self.memory.best_step if self.run.checkpoint.best else self.step
-            self.journal.write(
-                {
-                    "kind": "evaluation",
-                    "step": self.step,
-                    "split": "test",
-                    "weights": weights,
-                    "metrics": results["test"],
-                }
-            )
+            self.display.evaluated(chosen, "test", results["test"])
+            line = {"kind": "evaluation", "step": self.step, "split": "test", "weights": chosen, "metrics": results["test"]}
+            self.journal.write(line)
         return Outcome("finished", reason, self.step, results)
 
     def logged(self, step: Step) -> None:

@@ -42,8 +42,8 @@ def start(
     """Train a config from its beginning. Raises `Problem`s."""
     config = read(path, profile, overrides)
     if dry_run:
-        with tempfile.TemporaryDirectory(prefix="gradtrain-") as place:
-            return _dry(config, Path(place), shown or display(as_json))
+        with tempfile.TemporaryDirectory(prefix="gradtrain-") as temporary:
+            return _dry(config, Path(temporary), shown or display(as_json))
     base = Path.cwd()
     run, parts, warnings = prepare(config, base)
     kept = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
@@ -114,7 +114,7 @@ def reopen(path: Path, which: str = "best") -> Trained:
     networks = {
         role: network_of(network, facts_after(facts, run.data), dtype, device) for role, network in run.networks.items()
     }
-    fit(found, networks)
+    fit(found, networks, run)
     fitted = [
         {
             name.split(".", 2)[2]: value.to(device)
@@ -140,7 +140,7 @@ def reopen(path: Path, which: str = "best") -> Trained:
 def measured(path: Path, split: str, which: str = "best") -> dict[str, Any]:
     """Metric → value of one split of a run's own data. Raises `Problem`s."""
     folder = RunFolder.open(path)
-    _, parts, _ = prepare(read(folder.path / "config.yaml"), _base(folder))
+    run, parts, _ = prepare(read(folder.path / "config.yaml"), _base(folder))
     if split not in parts.splits:
         raise Problem(
             "no-split",
@@ -148,7 +148,7 @@ def measured(path: Path, split: str, which: str = "best") -> dict[str, Any]:
             why=f"it has {', '.join(f'`{name}`' for name in parts.splits)}",
             help="name one of them with `--split`",
         )
-    fit(chosen(folder, which), parts.networks)
+    fit(chosen(folder, which), parts.networks, run)
     return measure(
         parts.task,
         parts.networks,
@@ -175,8 +175,8 @@ def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
     return checkpoint.load(folder.checkpoints, best) if which == "best" and best not in (None, newest.step) else newest
 
 
-def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module]) -> None:
-    """Put a checkpoint's weights into the networks. Raises `Problem` when they are of another model."""
+def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module], run: Run) -> None:
+    """Put a checkpoint's weights (or their average, as the run evaluates) into the networks. Raises `Problem`."""
     if lines := state.mismatches(found.tensors, networks):
         raise Problem(
             "checkpoint-model",
@@ -184,7 +184,7 @@ def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module]) -> None:
             Place(str(found.path)),
             "; ".join(lines[:10]),
         )
-    state.restore_weights(found.tensors, networks)
+    state.restore_weights(found.tensors, networks, average=run.evaluation.use_ema)
 
 
 def _base(folder: RunFolder) -> Path:

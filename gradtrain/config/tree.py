@@ -92,7 +92,8 @@ def read_file(path: Path) -> Parsed:
             )
         raise Problem("config-missing", f"no config file at {quote(name)}", help=_nearest_file(path))
     try:
-        data = path.open("rb").read(MAX_BYTES + 1)
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise Problem(
             "config-missing", f"cannot read {quote(name)}: {error.strerror}", help="check its rights"

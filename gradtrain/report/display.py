@@ -106,9 +106,9 @@ class Live:
         self.console.print(Text(plan.facts, style="dim"))
         wide = self.console.width >= 110
         self.progress = Progress(
-            TextColumn("{task.fields[where]}"),
-            BarColumn(bar_width=None if wide else 10),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[where]}", markup=False),
+            BarColumn(bar_width=None if wide else 8),
+            TextColumn("{task.fields[numbers]}", markup=False),
             _Left(),
             console=self.console, auto_refresh=False, expand=wide,
         )  # fmt: skip
@@ -167,9 +167,11 @@ class Live:
 
 
 class _Left(ProgressColumn):
+    """The time that is left, as a countdown: `-1:05`."""
+
     def render(self, task: Task) -> Text:
         left = task.time_remaining
-        return Text("" if left is None else f"{clock(left)} left", style="dim")
+        return Text("" if left is None else f"-{clock(left)}", style="dim", no_wrap=True)
 
 
 class Lines:

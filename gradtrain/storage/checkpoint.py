@@ -81,10 +81,11 @@ def save(
         ),
         "trainer.json": json.dumps(facts).encode(),
     }
-    manifest = {
+    manifest: dict[str, Any] = {
         "format": FORMAT, "step": step, "torch": torch.__version__,
         "files": {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()},
     }  # fmt: skip
+    manifest["sha256"] = _seal(manifest)
     temporary, target = root / f".tmp-step-{step:08d}-{os.getpid()}", root / f"step-{step:08d}"
     try:
         clean(root)
@@ -248,15 +249,21 @@ def _manifest(path: Path) -> dict[str, Any]:
             "it was made by a newer gradtrain",
             "upgrade gradtrain",
         )
+    seal = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
     files = manifest.get("files") if isinstance(manifest, dict) else None
     sound = (
-        isinstance(manifest, dict) and manifest.get("format") == FORMAT and type(manifest.get("step")) is int and 0 <= manifest["step"] < LARGEST_STEP
+        isinstance(manifest, dict) and seal == _seal(manifest) and manifest.get("format") == FORMAT and type(manifest.get("step")) is int and 0 <= manifest["step"] < LARGEST_STEP
         and isinstance(files, dict) and set(files) == set(FILES)
         and all(isinstance(entry, list) and len(entry) == 2 and type(entry[0]) is int and isinstance(entry[1], str) for entry in files.values())
     )  # fmt: skip
     if not sound:
         raise _damaged(path, "manifest.json does not say what it should")
     return manifest  # type: ignore[no-any-return]
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """The hash of what a manifest says, so that a changed step or version is found as well as a changed file."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _verified(path: Path, size: int, digest: str) -> bytes:

@@ -16,6 +16,8 @@ from gradtrain.training.update import Update
 
 WEIGHTS = "network."
 """Names of what must be finite before it is kept begin with this."""
+AVERAGES = "average."
+"""Names of the moving averages of the weights begin with this, and go on like the weights' own."""
 
 
 def capture(
@@ -33,6 +35,7 @@ def capture(
         for name, value in _named(network).items()
     }
     numbers: dict[str, Any] = {"rate": rate.memory, "precision": precision.state(), "updates": {}}
+    tensors |= {f"{AVERAGES}{name}": average for name, average in averages(networks, updates).items()}
     for update in updates:
         kept, plain = update.state()
         tensors |= {f"update.{update.name}.{name}": value for name, value in kept.items()}
@@ -53,6 +56,8 @@ def restore(
 ) -> None:  # fmt: skip
     """Take back what `capture` gave; names and shapes must fit (`mismatches` says whether they do)."""
     restore_weights(tensors, networks)
+    for name, average in averages(networks, updates).items():
+        average.copy_(tensors[f"{AVERAGES}{name}"])
     for update in updates:
         update.restore(_below(tensors, f"update.{update.name}."), numbers["updates"][update.name])
     rate.memory = dict(numbers["rate"])
@@ -64,12 +69,19 @@ def restore(
             torch.cuda.set_rng_state(value, int(name))
 
 
-def restore_weights(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module]) -> None:
-    """Only the networks' parameters and buffers, in place."""
+def restore_weights(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module], *, average: bool = False) -> None:
+    """Only the networks' parameters and buffers, in place; with `average` the parameters' moving average instead."""
     with torch.no_grad():
         for role, network in networks.items():
             for name, value in _named(network).items():
-                value.copy_(tensors[f"{WEIGHTS}{role}.{name}"])
+                key = f"{AVERAGES}{role}.{name}"
+                value.copy_(tensors[key if average and key in tensors else f"{WEIGHTS}{role}.{name}"])
+
+
+def averages(networks: Mapping[str, nn.Module], updates: Sequence[Update]) -> dict[str, Tensor]:
+    """The moving average of every parameter that has one, by the parameter's name."""
+    names = {id(p): f"{role}.{name}" for role, network in networks.items() for name, p in network.named_parameters()}
+    return {names[id(p)]: a for update in updates for p, a in zip(update.parameters, update.average, strict=False)}
 
 
 def mismatches(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module]) -> list[str]:

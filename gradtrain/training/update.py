@@ -94,9 +94,9 @@ class Update:
                 average.copy_(kept)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, plain numbers) of the optimizer and of the moving average."""
+        """(tensors, plain numbers) of the optimizer; the moving average is kept by name (`state.capture`)."""
         kept = self.optimizer.state_dict()
-        tensors: dict[str, Tensor] = {f"average.{i}": tensor for i, tensor in enumerate(self.average)}
+        tensors: dict[str, Tensor] = {}
         numbers: dict[str, Any] = {}
         for index, entries in kept["state"].items():
             for key, value in entries.items():
@@ -111,8 +111,5 @@ class Update:
         entries: dict[int, dict[str, Any]] = {}
         for name, value in (*tensors.items(), *numbers.items()):
             index, _, key = name.partition(".")
-            if index == "average":
-                self.average[int(key)].copy_(value)
-            else:
-                entries.setdefault(int(index), {})[key] = value
+            entries.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({"state": entries, "param_groups": self.optimizer.state_dict()["param_groups"]})

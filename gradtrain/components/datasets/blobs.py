@@ -55,9 +55,7 @@ class Blobs(Dataset):
         generator = drawn(self.seed)
         parts = []
         for k, number in enumerate(shares(self.count, self.classes)):
-            centre = torch.tensor(
-                [math.cos(2 * math.pi * k / self.classes), math.sin(2 * math.pi * k / self.classes)],
-                dtype=torch.float64,
-            )
-            parts.append(noisy((self.spread * centre).expand(number, 2), self.noise, generator))
+            angle = 2 * math.pi * k / self.classes
+            centre = self.spread * torch.tensor([math.cos(angle), math.sin(angle)], dtype=torch.float64)
+            parts.append(noisy(centre.expand(number, 2), self.noise, generator))
         return labelled(parts, self.facts())

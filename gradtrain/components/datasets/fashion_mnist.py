@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
@@ -43,7 +44,7 @@ class FashionMnist(Dataset):
                 raise Problem("count-mismatch", what, Place(str(path)), why, "copy or download the four files again")
         x, y = torch.cat([x_train, x_test]).unsqueeze(1), torch.cat([y_train, y_test]).long()
         splits = {"train": torch.arange(len(x_train)), "test": torch.arange(len(x_train), len(x))}
-        return Examples({"x": x, "y": y}, self.facts(), splits, LABELS, files=paths)
+        return Examples({"x": x, "y": y}, replace(self.facts(), count=len(x)), splits, LABELS, files=paths)
 
 
 def _found(root: Path, stem: str) -> Path:

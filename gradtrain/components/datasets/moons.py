@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-
 from gradtrain.components.datasets import Dataset, Examples, Facts
 from gradtrain.components.datasets._generated import Count, Seed, Spread, drawn, labelled, noisy
 from gradtrain.lazy import torch

@@ -41,7 +41,5 @@ class Polynomial(Dataset):
         x = 2 * torch.rand(self.count, 1, generator=generator, dtype=torch.float64) - 1
         terms = x ** torch.arange(len(self.coefficients), dtype=torch.float64)
         y = terms @ torch.tensor(self.coefficients, dtype=torch.float64).unsqueeze(1)
-        return Examples(
-            {"x": (terms[:, 1:] if self.powers else x).float(), "y": noisy(y, self.noise, generator).float()},
-            self.facts(),
-        )
+        inputs = terms[:, 1:] if self.powers else x
+        return Examples({"x": inputs.float(), "y": noisy(y, self.noise, generator).float()}, self.facts())

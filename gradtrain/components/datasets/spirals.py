@@ -57,11 +57,6 @@ class Spirals(Dataset):
         for k, number in enumerate(shares(self.count, self.classes)):
             radius = torch.linspace(0.05, 1, number, dtype=torch.float64)
             angle = 2 * math.pi * (self.turns * radius + k / self.classes)
-            parts.append(
-                noisy(
-                    radius.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], dim=1),
-                    self.noise,
-                    generator,
-                )
-            )
+            arm = radius.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], dim=1)
+            parts.append(noisy(arm, self.noise, generator))
         return labelled(parts, self.facts())

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeAlias
+
+from pydantic import field_validator
 
 from gradtrain.components.activations import Activation
 from gradtrain.components.normalizations import Normalization
 from gradtrain.registry import Use
 from gradtrain.stage import Stage
+
+TAKEN = frozenset(
+    """
+    T_destination add_module append apply bfloat16 buffers call_super_init children compile component cpu cuda double
+    dump_patches eval extend extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half insert
+    ipu load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop
+    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
+    register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
+    register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
+    set_submodule share_memory state_dict steps to to_empty train training type xpu zero_grad
+    """.split()
+)
+"""Attributes that every nn.Module has already: a child of such a name would hide behind them."""
 
 
 class Layer(Stage):
@@ -24,6 +40,15 @@ class Placed(Use):
     part: Layer | Activation | Normalization
     name: str | None = None
     """The name of its parameters in selectors and checkpoints; its position in the list by default."""
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_module(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+            raise ValueError("the name of a layer begins with a letter and has letters, digits, `_` and `-` only")
+        if name in TAKEN:
+            raise ValueError(f"no layer can be named `{name}`: every module has an attribute of that name already")
+        return name
 
 
 Layers: TypeAlias = tuple[Placed, ...]

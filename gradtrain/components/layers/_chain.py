@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gradtrain.components.layers import Layers, Placed
 from gradtrain.components.layers.save import Save
 from gradtrain.components.layers.take import Take
-from gradtrain.lazy import Tensor, nn
+from gradtrain.lazy import Tensor, nn, torch
 from gradtrain.stage import Misfit, Shape
 
 Parameters = Mapping[str, Tensor]
@@ -30,10 +30,15 @@ class Link(NamedTuple):
 def links(layers: Layers, shape: Shape) -> list[Link]:
     """The list with its shapes. Raises `Misfit` with the path to the culprit; imports no torch."""
     saved: dict[str, Shape] = {}
+    names: set[str] = set()
     result: list[Link] = []
     for position, item in enumerate(layers):
         before = shape
+        name = item.name or str(position)
         try:
+            if name in names:
+                raise Misfit(f"two layers of one list are named `{name}`", "give each its own name")
+            names.add(name)
             if isinstance(item.part, Save):
                 if item.part.key in saved:
                     raise Misfit(f"`save: {item.part.key}` stands twice in one list", "give each its own key")
@@ -54,7 +59,7 @@ def links(layers: Layers, shape: Shape) -> list[Link]:
         except Misfit as misfit:
             misfit.path = (position, *misfit.path)
             raise
-        result.append(Link(item.name or str(position), item, before, shape))
+        result.append(Link(name, item, before, shape))
     return result
 
 
@@ -77,7 +82,7 @@ def build(layers: Layers, shape: Shape) -> nn.Module:
             steps.append(("take", item.part.key, item.part.merge))
         else:
             module = item.part.build(before)
-            module.component = item.part.name()
+            module.component = item.part.name()  # type: ignore[assignment]
             children[name] = module
             steps.append(("call", name, ""))
     return Sequence(children) if len(steps) == len(children) else Skips(children, steps)
@@ -90,13 +95,13 @@ def below(parameters: Parameters, name: str) -> dict[str, Tensor]:
 
 def textbook(layers: Layers, x: Tensor, parameters: Parameters) -> Tensor:
     """The textbooks of the list, one after the other."""
-    return _forward(layers, x, parameters)[-1]
+    return _forward(layers, x, parameters)[0][-1]
 
 
-def _forward(layers: Layers, x: Tensor, parameters: Parameters) -> list[Tensor]:
-    """The input of every item, and the output."""
+def _forward(layers: Layers, x: Tensor, parameters: Parameters) -> tuple[list[Tensor], list[Tensor]]:
+    """The input of every item, then the output; and the state of torch's generator at each of these."""
     saved: dict[str, Tensor] = {}
-    values = [x]
+    values, states = [x], [torch.get_rng_state()]
     for position, item in enumerate(layers):
         if isinstance(item.part, Save):
             saved[item.part.key] = x
@@ -105,12 +110,17 @@ def _forward(layers: Layers, x: Tensor, parameters: Parameters) -> list[Tensor]:
         else:
             x = item.part.textbook(x, **below(parameters, item.name or str(position)))
         values.append(x)
-    return values
+        states.append(torch.get_rng_state())
+    return values, states
 
 
 def gradient(layers: Layers, g: Tensor, x: Tensor, parameters: Parameters) -> dict[str, Tensor]:
-    """The chain rule: closed-form gradients of the items, from the last to the first."""
-    values = _forward(layers, x, parameters)
+    """The chain rule: closed-form gradients of the items, from the last to the first.
+
+    Every item draws the random numbers of its forward pass again; afterwards torch's generator stands where the
+    forward pass leaves it, so that lists can hold lists.
+    """
+    values, states = _forward(layers, x, parameters)
     kept = {item.part.key: values[i] for i, item in enumerate(layers) if isinstance(item.part, Save)}
     pending: dict[str, Tensor] = {}
     result: dict[str, Tensor] = {}
@@ -123,7 +133,9 @@ def gradient(layers: Layers, g: Tensor, x: Tensor, parameters: Parameters) -> di
             pending[item.part.key] = pending[item.part.key] + aside if item.part.key in pending else aside
         else:
             name = item.name or str(position)
+            torch.set_rng_state(states[position])
             answer = item.part.gradient(g, values[position], **below(parameters, name))
             g = answer["x"]
             result |= {f"{name}.{key}": value for key, value in answer.items() if key != "x"}
+    torch.set_rng_state(states[-1])
     return {"x": g, **result}

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gradtrain.components.layers import Layer
 from gradtrain.lazy import Tensor, nn, torch
+from gradtrain.stage import Shape
 
 
 class Dropout(Layer):
@@ -23,17 +24,17 @@ class Dropout(Layer):
     """
 
     random = True
-    cases = [{}, {"p": 0.2}]
+    cases = [{}, {"p": 0.2}, {"p": 0.0}]
 
     p: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Probability that a number is silenced."""
 
-    def build(self, shape: tuple[int, ...]) -> nn.Module:
+    def build(self, shape: Shape) -> nn.Module:
         return nn.Dropout(self.p)
 
     def _mask(self, x: Tensor) -> Tensor:
-        """The mask that torch's kernel draws from the generator as it stands."""
-        return torch.empty_like(x).bernoulli_(1 - self.p)
+        """The mask that torch's kernel draws from the generator as it stands; for p = 0 it draws nothing."""
+        return torch.ones_like(x) if self.p == 0 else torch.empty_like(x).bernoulli_(1 - self.p)
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
         return x * self._mask(x) / (1 - self.p)

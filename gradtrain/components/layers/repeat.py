@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import PositiveInt
+from pydantic import Field
 
 from gradtrain.components.layers import Layer, Layers, Placed, _chain
 from gradtrain.components.layers.linear import Linear
-from gradtrain.lazy import Tensor, nn
+from gradtrain.lazy import Tensor, nn, torch
 from gradtrain.stage import Misfit, Shape
 
 
@@ -23,7 +23,7 @@ class Repeat(Layer):
     inputs: ClassVar[tuple[Shape, ...]] = ((6,),)
     cases = [{"times": 2, "layers": (Placed(part=Linear(out=3)), Placed(part=Linear(out=4)))}]
 
-    times: PositiveInt
+    times: Annotated[int, Field(ge=1, le=1000)]
     """How often."""
     layers: Layers
     """What is repeated."""
@@ -53,12 +53,15 @@ class Repeat(Layer):
         return x
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
-        values = [x]
-        for i in range(self.times - 1):
+        values, states = [x], [torch.get_rng_state()]
+        for i in range(self.times):
             values.append(_chain.textbook(self.layers, values[-1], _chain.below(parameters, str(i))))
+            states.append(torch.get_rng_state())
         result: dict[str, Tensor] = {}
         for i in reversed(range(self.times)):
+            torch.set_rng_state(states[i])
             answer = _chain.gradient(self.layers, g, values[i], _chain.below(parameters, str(i)))
             g = answer["x"]
             result |= {f"{i}.{key}": value for key, value in answer.items() if key != "x"}
+        torch.set_rng_state(states[-1])
         return {"x": g, **result}

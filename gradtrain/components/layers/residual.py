@@ -18,11 +18,12 @@ class Residual(Layer):
     value     y = body(x) + shortcut(x)
     gradient  dx = Jᵀ_body g + Jᵀ_shortcut g;  with the identity as shortcut: Jᵀ_body g + g
     paper     He, Zhang, Ren & Sun (2016), CVPR, arXiv:1512.03385
-    note      `shortcut: auto` is the identity, or a 1x1 convolution (a linear layer for vectors) without bias where
-              the body changes the shape.
+    note      `shortcut: auto` is the identity where the body keeps the shape. Elsewhere it has weights, without bias: a
+              linear layer for vectors, and for [time, features] where a linear layer stands in the body's own list;
+              else a 1x1 convolution, with a stride where the body shrinks the image.
     """
 
-    inputs: ClassVar[tuple[Shape, ...]] = ((6,), (4, 5, 5))
+    inputs: ClassVar[tuple[Shape, ...]] = ((6,), (5, 4), (4, 5, 5))
     cases = [
         {"body": (Placed(part=Linear(out=6)), Placed(part=Linear(out=6)))},
         {"body": (Placed(part=Linear(out=3)),), "shortcut": "auto"},
@@ -55,7 +56,8 @@ class Residual(Layer):
     def _shortcut(self, shape: Shape, after: Shape) -> Layers:
         if shape == after:
             return ()
-        if len(shape) == 1 and len(after) == 1:
+        of_features = any(isinstance(item.part, Linear) for item in self.body)
+        if shape[:-1] == after[:-1] and (len(shape) == 1 or (len(shape) == 2 and of_features)):
             return (Placed(part=Linear(out=after[0], bias=False)),)
         strides = tuple(-(-before // size) for before, size in zip(shape[1:], after[1:], strict=False))
         fits = len(shape) == len(after) and all(

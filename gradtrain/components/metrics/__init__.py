@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal, Protocol
 
 from gradtrain.components.datasets import Facts
-from gradtrain.lazy import Tensor
+from gradtrain.lazy import Tensor, torch
+from gradtrain.problems import Problem
 from gradtrain.registry import Component
 
 Value = float | list[float] | list[list[float]]
@@ -51,13 +52,37 @@ class _Sums:
         self.total: Tensor | None = None
 
     def add(self, prediction: Tensor, target: Tensor) -> None:
-        sums = self.metric.sums(prediction, target, self.kind)
+        sums = self.metric.sums(*paired(prediction, target, self.kind), self.kind)
         self.total = sums if self.total is None else self.total + sums
 
     def value(self) -> Value:
         if self.total is None:
             return float("nan")
         return self.metric.of_sums(self.total)
+
+
+def paired(prediction: Tensor, target: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """Both, comparable element by element; class probabilities become class indices. Raises `Problem` for other shapes.
+
+    torch would broadcast [batch] beside [batch, 1] to [batch, batch] and score every sample against every other.
+    """
+    if prediction.device.type == "mps":
+        prediction, target = prediction.cpu(), target.cpu()  # it has no float64
+    wanted = prediction.shape
+    if kind == "class":
+        target = target.argmax(dim=1) if target.is_floating_point() else target
+        wanted = prediction.shape[:1] + prediction.shape[2:]
+    if wanted != target.shape:
+        what = f"predictions of the shape {list(prediction.shape)} beside targets of {list(target.shape)}"
+        why = f"targets of the kind `{kind}` are compared with predictions of {list(wanted)}"
+        raise Problem("output-width", what, why=why, help="change the width of the last layer")
+    return prediction, target
+
+
+def sum_and_count(values: Tensor) -> Tensor:
+    """[Σ values, number of values], float64: what a mean over a split adds up."""
+    count = torch.tensor(values.numel(), dtype=torch.float64, device=values.device)
+    return torch.stack([values.to(torch.float64).sum(), count])
 
 
 def decided(prediction: Tensor, kind: str) -> Tensor:

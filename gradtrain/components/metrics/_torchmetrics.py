@@ -2,46 +2,76 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
-from gradtrain.components.datasets import Facts
-from gradtrain.components.metrics import Accumulator, Value
+from gradtrain.components.metrics import Accumulator, Value, paired
 from gradtrain.lazy import Tensor, torch
 from gradtrain.problems import Problem
 
 
-class _Torchmetrics:
-    def __init__(self, metric: Any, kind: str) -> None:
-        self.metric, self.kind = metric, kind
+class Scored:
+    """One pass over a split with a fresh torchmetrics metric, made when the first batch tells the number of classes."""
+
+    def __init__(self, make: Callable[[int], Any], kind: str, sides: int) -> None:
+        self.make, self.kind, self.sides = make, kind, sides
+        self.metric: Any = None
+        self.finite = True
+        self.positives: Tensor | int = 0
+        self.count = 0
 
     def add(self, prediction: Tensor, target: Tensor) -> None:
-        scores = prediction.softmax(dim=1) if self.kind == "class" else prediction.sigmoid()
-        answer = target if self.kind == "class" else (target > 0).long()
+        prediction, target = paired(prediction.detach(), target, self.kind)
+        self.finite = self.finite and bool(prediction.isfinite().all())
+        scores = prediction.double()
+        if self.kind == "class":
+            scores, positive = scores.softmax(dim=1), torch.stack([target == k for k in range(scores.shape[1])], dim=-1)
+        else:
+            positive = target > 0
+            target = positive.long()
+            scores = (scores > 0).long() if self.sides == 2 else scores.sigmoid()
         if self.kind in ("binary", "pm1"):
-            scores, answer = scores.flatten(), answer.flatten()
-        self.metric.update(scores.float(), answer)
+            scores, target = scores.flatten(), target.flatten()
+        if self.metric is None:
+            self.metric = self.make(prediction.shape[1] if prediction.ndim > 1 else 1)
+            self.metric.set_dtype(torch.float64).to(prediction.device)
+        self.positives = self.positives + positive.reshape(-1, positive.shape[-1]).sum(dim=0)
+        self.count += positive.numel() // positive.shape[-1]
+        self.metric.update(scores, target)
+
+    def computed(self) -> Tensor:
+        """The metric's own answer; NaN after predictions that are no numbers, or after none at all."""
+        if self.metric is None or not self.finite:
+            return torch.tensor(torch.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # classes that do not occur: each metric's note says what is done
+            value: Tensor = self.metric.compute()
+        return value.double()
 
     def value(self) -> Value:
-        value: Tensor = self.metric.compute()
-        return value.double().tolist() if value.ndim else float(value)
+        value = self.computed()
+        return value.tolist() if value.ndim else float(value)
 
 
-def accumulator(name: str, kind: str, facts: Facts, **options: Any) -> Accumulator:
-    """A fresh torchmetrics metric for this kind of target. Raises `Problem` when the extra is not installed."""
+def accumulator(
+    name: str, measures: str, kind: str, of: type[Scored] = Scored, two_sided: bool = False, **options: Any
+) -> Accumulator:
+    """A fresh accumulator of the metric `name`, torchmetrics' `measures`, for this kind of target.
+
+    `two_sided` takes yes and no as two classes. Raises `Problem` when the extra is not installed.
+    """
     try:
         from torchmetrics import classification
     except ImportError:
-        raise Problem(
-            "extra-missing",
-            "this metric is measured by torchmetrics, which is not installed",
-            help='pip install "gradtrain[metrics]"',
-        ) from None
-    classes = facts.classes or 2
+        what = f"`{name}` is measured by torchmetrics, which is not installed"
+        help = 'pip install "gradtrain[metrics]"'
+        raise Problem("extra-missing", what, why="it is an extra of gradtrain", help=help) from None
     if kind == "class":
-        metric = getattr(classification, f"Multiclass{name}")(num_classes=classes, **options)
-    elif kind == "multilabel":
-        metric = getattr(classification, f"Multilabel{name}")(num_labels=facts.outputs or classes, **options)
-    else:
-        metric = getattr(classification, f"Binary{name}")(**{k: v for k, v in options.items() if k != "average"})
-    metric.set_dtype(torch.float64)
-    return _Torchmetrics(metric, kind)
+        return of(lambda classes: getattr(classification, f"Multiclass{measures}")(num_classes=classes, **options), kind, 1)
+    if kind == "multilabel":
+        return of(lambda labels: getattr(classification, f"Multilabel{measures}")(num_labels=labels, **options), kind, 1)
+    if two_sided:
+        return of(lambda _: getattr(classification, f"Multiclass{measures}")(num_classes=2, **options), kind, 2)
+    options.pop("average", None)
+    return of(lambda _: getattr(classification, f"Binary{measures}")(**options), kind, 1)

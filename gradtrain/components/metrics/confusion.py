@@ -20,4 +20,4 @@ class Confusion(Metric):
     mode: ClassVar[Literal["min", "max"]] = "max"
 
     def start(self, kind: str, facts: Facts) -> Accumulator:
-        return accumulator("ConfusionMatrix", kind, facts)
+        return accumulator("confusion", "ConfusionMatrix", kind)

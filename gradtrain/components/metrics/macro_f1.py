@@ -13,11 +13,12 @@ class MacroF1(Metric):
     """The F1 score of every class, averaged: rare classes count as much as common ones.
 
     value     mean over classes of 2 precision recall / (precision + recall)
-    note      Measured by torchmetrics (extra `metrics`).
+    note      Measured by torchmetrics (extra `metrics`). For two classes the mean over yes and no. A class that neither
+              occurs nor is answered is left out.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class", "binary", "pm1", "multilabel")
     mode: ClassVar[Literal["min", "max"]] = "max"
 
     def start(self, kind: str, facts: Facts) -> Accumulator:
-        return accumulator("F1Score", kind, facts, average="macro")
+        return accumulator("macro_f1", "F1Score", kind, average="macro", two_sided=True)

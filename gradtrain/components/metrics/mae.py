@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from gradtrain.components.metrics import Metric
-from gradtrain.lazy import Tensor, torch
+from gradtrain.components.metrics import Metric, sum_and_count
+from gradtrain.lazy import Tensor
 
 
 class Mae(Metric):
@@ -18,7 +18,7 @@ class Mae(Metric):
     mode: ClassVar[Literal["min", "max"]] = "min"
 
     def sums(self, prediction: Tensor, target: Tensor, kind: str) -> Tensor:
-        return torch.tensor([(prediction - target).abs().double().sum().item(), target.numel()], dtype=torch.float64)
+        return sum_and_count((prediction.double() - target.double()).abs())
 
     def of_sums(self, sums: Tensor) -> float:
         return float(sums[0] / sums[1])

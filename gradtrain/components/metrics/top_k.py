@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from gradtrain.components.metrics import Metric
-from gradtrain.lazy import Tensor, torch
+from gradtrain.components.metrics import Metric, sum_and_count
+from gradtrain.lazy import Tensor
 
 
 class TopK(Metric):
@@ -25,7 +25,7 @@ class TopK(Metric):
 
     def sums(self, prediction: Tensor, target: Tensor, kind: str) -> Tensor:
         best = prediction.topk(min(self.k, prediction.shape[1]), dim=1).indices
-        return torch.tensor([(best == target.unsqueeze(1)).any(dim=1).sum().item(), len(target)], dtype=torch.float64)
+        return sum_and_count((best == target.unsqueeze(1)).any(dim=1))
 
     def of_sums(self, sums: Tensor) -> float:
         return float(sums[0] / sums[1])

@@ -19,4 +19,4 @@ class Flatten(Transform):
         return low, high
 
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), prod(x.shape[1:]))

@@ -14,8 +14,7 @@ class MinMax(Transform):
     """
 
     def fit(self, x: Tensor) -> Fitted:
-        values = x.to(torch.float32)
-        low, high = values.amin(dim=0), values.amax(dim=0)
+        low, high = x.amin(dim=0).to(torch.float32), x.amax(dim=0).to(torch.float32)
         return {"low": low, "width": torch.where(high > low, high - low, 1.0)}
 
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:

@@ -31,11 +31,12 @@ class OneHot(Transform):
         return 0.0, 1.0
 
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:
-        numbers = x.reshape(len(x))
-        if bool(((numbers < 0) | (numbers >= self.classes) | (numbers != numbers.round())).any()):
-            raise Problem(
-                "label-out-of-range",
-                f"`one_hot` met a value outside 0 to {self.classes - 1}",
-                help="raise `classes`",
-            )
+        if x.numel() != len(x):
+            raise Problem("label-shape", f"`one_hot` takes one number a sample, got {list(x.shape[1:])}")
+        numbers = x.reshape(len(x)).to(torch.float64)
+        wrong = ~((numbers >= 0) & (numbers < self.classes) & (numbers == numbers.round()))
+        if bool(wrong.any()):
+            first = int(wrong.nonzero()[0])
+            what = f"`one_hot` met {numbers[first].item():g}, expected a whole number from 0 to {self.classes - 1}"
+            raise Problem("label-out-of-range", what, why=f"{int(wrong.sum()):,} values are like that", help="raise `classes`")
         return F.one_hot(numbers.long(), self.classes).to(torch.float32)

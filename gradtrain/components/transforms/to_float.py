@@ -12,6 +12,8 @@ class ToFloat(Transform):
     """Turns pixels 0..255 into numbers 0..1.
 
     value     x / max
+    note      The same number for every data set, never the largest value met: other ranges name it, `to_float: 16`
+              for digits.
     """
 
     cases = [{}, {"max": 16.0}]

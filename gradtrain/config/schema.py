@@ -1,0 +1,147 @@
+"""The JSON Schema of a config file, for editors: made from the same records that check it."""
+
+from __future__ import annotations
+
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import annotated_types as at
+
+from gradtrain import registry
+from gradtrain.config import words
+from gradtrain.config.sections import Duration, Run
+from gradtrain.registry import Component, Record, Use, about
+
+Schema = dict[str, Any]
+
+REFERENCE: Schema = {"type": "string", "pattern": r"^\$[A-Za-z_][\w.]*$", "description": "A fact of the data (`$data.classes`) or an argument of a block."}
+SCALARS: dict[Any, Schema] = {
+    int: {"type": "integer"}, float: {"type": "number"}, str: {"type": "string"}, bool: {"type": "boolean"}, Path: {"type": "string"},
+    Any: {}, type(None): {"type": "null"}, dict: {"type": "object"},
+}  # fmt: skip
+
+
+def json_schema() -> Schema:
+    """The schema (draft 2020-12) of one config; the three spellings of every component, with its parameters' documentation."""
+    maker = _Maker()
+    sections = maker.fields(Run)
+    sections["properties"] |= {
+        "extends": {"type": "string", "description": "Another config that this one builds on, relative to this file."},
+        "profiles": {"type": "object", "additionalProperties": {"type": "object"}, "description": "Named overrides: dotted paths and values."},
+        "blocks": {"type": "object", "additionalProperties": maker.block(), "description": "Templates of layers: scalars in, layers out."},
+    }
+    required = [name for name in sections.pop("required", []) if name != "objective"]
+    # a config that extends another one may leave anything to its base
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "gradtrain config", **sections,
+        "anyOf": [{"required": ["extends"]}, {"required": required}], "$defs": maker.definitions,
+    }  # fmt: skip
+
+
+class _Maker:
+    def __init__(self) -> None:
+        self.definitions: dict[str, Schema] = {}
+
+    def fields(self, cls: type[Record], without: tuple[str, ...] = ()) -> Schema:
+        """A record as an object with described properties."""
+        properties, required = {}, []
+        for name, info in cls.model_fields.items():
+            if name in without:
+                continue
+            annotation: Any = info.annotation
+            for item in info.metadata:
+                annotation = typing.Annotated[annotation, item]
+            properties[name] = {**self.value(annotation), **({"description": info.description} if info.description else {})}
+            if info.is_required():
+                required.append(name)
+        return {"type": "object", "properties": properties, "additionalProperties": False} | ({"required": required} if required else {})
+
+    def value(self, annotation: Any) -> Schema:
+        """What may stand in a field of this type."""
+        bare, metadata = words.unwrap(annotation)
+        origin, args = typing.get_origin(bare), typing.get_args(bare)
+        if bare is Duration:
+            return {"type": "string", "pattern": r"^\s*\d+\s+(step|epoch)s?\s*$"}
+        if origin in (Union, types.UnionType):
+            return self.union(args)
+        if origin is Literal:
+            return {"enum": list(args)}
+        if origin is tuple:
+            return self.items(args)
+        if origin is dict:
+            return {"type": "object", "additionalProperties": self.value(args[1])}
+        if isinstance(bare, type) and issubclass(bare, Use):
+            return self.use(bare)
+        if isinstance(bare, type) and issubclass(bare, Component):
+            return self.component((bare,), {})
+        if isinstance(bare, type) and issubclass(bare, Record):
+            return self.fields(bare)
+        simple = {**SCALARS.get(bare, {}), **_bounds(metadata)}
+        return {"anyOf": [simple, REFERENCE]} if bare in (int, float) else simple
+
+    def union(self, members: tuple[Any, ...]) -> Schema:
+        families = [m for m in members if isinstance(m, type) and issubclass(m, Component) and not issubclass(m, Use)]
+        rest = [self.value(m) for m in members if m not in families]
+        return {"anyOf": [*([self.component(tuple(families), {})] if families else []), *rest]}
+
+    def items(self, args: tuple[Any, ...]) -> Schema:
+        if len(args) == 2 and args[1] is Ellipsis:
+            one = self.value(args[0])
+            several = {"type": "array", "items": one}
+            records = isinstance(words.unwrap(args[0])[0], type) and issubclass(words.unwrap(args[0])[0], Record)
+            return {"anyOf": [several, one]} if records else {"anyOf": [several, REFERENCE]}
+        return {"type": "array", "prefixItems": [self.value(a) for a in args], "minItems": len(args), "maxItems": len(args)}
+
+    def use(self, cls: type[Use]) -> Schema:
+        """A component with the reserved words of its place beside it."""
+        if cls.__name__ in self.definitions:
+            return {"$ref": f"#/$defs/{cls.__name__}"}
+        self.definitions[cls.__name__] = {}  # layers hold layers: the name must exist before its inside is made
+        info = cls.model_fields["part"]
+        families = tuple(words.unwrap(m)[0] for m in words.alternatives(info.annotation))
+        reserved = self.fields(cls, without=("part",))["properties"]
+        made = self.component(families, reserved, named=info.is_required(), blocks=cls.__name__ == "Placed")
+        self.definitions[cls.__name__] = made
+        return {"$ref": f"#/$defs/{cls.__name__}"}
+
+    def component(self, families: tuple[type[Component], ...], reserved: dict[str, Schema], *, named: bool = True, blocks: bool = False) -> Schema:
+        """`name`, `{name: value}` or `{name: {parameter: …}}`; in lists of layers also `norm` and the config's own blocks."""
+        known = {name: registry.find(family, name) for family in families for name in registry.names(family)}
+        spellings = {name: self.parameters(name, cls) for name, cls in known.items()}
+        names: Schema = {"enum": [*known, *(["norm"] if blocks else [])]}
+        whole: Schema = {"type": "object", "properties": {**spellings, **reserved}}
+        if not blocks:
+            whole["additionalProperties"] = False
+        if named and not reserved:
+            whole |= {"minProperties": 1, "maxProperties": 1}
+        return {"anyOf": [names if not blocks else {"type": "string", "examples": names["enum"]}, whole]}
+
+    def parameters(self, name: str, cls: type[Component]) -> Schema:
+        """What may stand under a component's name."""
+        key = f"{registry.family_of(cls).__name__}.{name}"
+        if key not in self.definitions:
+            self.definitions[key] = {}
+            whole = self.fields(cls)
+            main = cls.main_parameter()
+            short = [whole["properties"][main]] if main else []
+            self.definitions[key] = {"description": about(cls).summary, "anyOf": [whole, *short, {"type": "null"}]}
+        return {"$ref": f"#/$defs/{key}"}
+
+    def block(self) -> Schema:
+        arguments = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
+        layers = {"type": "array", "items": {"$ref": "#/$defs/Placed"}}
+        return {"type": "object", "properties": {"args": arguments, "layers": layers}, "required": ["layers"], "additionalProperties": False}
+
+
+def _bounds(metadata: list[Any]) -> Schema:
+    names = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+    found: Schema = {}
+    for item in (inner for m in metadata for inner in (getattr(m, "metadata", None) or [m])):
+        for attribute, keyword in names.items():
+            if isinstance(item, (at.Gt, at.Ge, at.Lt, at.Le, at.Interval)) and (limit := getattr(item, attribute, None)) is not None:
+                found[keyword] = limit
+        if pattern := getattr(item, "pattern", None):
+            found["pattern"] = f"^(?:{pattern})$"
+    return found

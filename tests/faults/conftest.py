@@ -1,0 +1,116 @@
+"""Small runs for processes that are killed, and what is left of a run to compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradtrain.problems import Problem
+
+CONFIGS = {
+    "dropout-noise-plateau": """
+name: dropout
+data:
+  source: {moons: {count: 240, noise: 0.25}}
+  split: {val: 0.25, test: 0.25, stratify: true}
+  transforms: [standardize]
+  augment: [{noise: 0.1}]
+  batch_size: 12
+model: {layers: [{linear: 24}, relu, {dropout: 0.3}, {linear: 24}, tanh, {dropout: 0.2}, {linear: 2}]}
+loss: cross_entropy
+optimizer: {adam: {lr: 0.02}}
+schedule: {plateau: {factor: 0.5, patience: 1}, by: epoch}
+training: {epochs: 8, clip_norm: 0.5}
+evaluation: {metrics: [accuracy]}
+checkpoint: {every: 7 steps, best: val.loss}
+logging: {every: 1 step}
+""",
+    "conv-crop-flip-batch-norm": """
+name: conv
+data:
+  source: digits
+  split: {train: 256, val: 60, test: 60}
+  transforms: [to_float]
+  augment: [{random_crop: {size: 8, padding: 1}}, random_flip]
+  batch_size: 16
+normalization: batch_norm
+model: {layers: [{conv: {out: 4, kernel: 3}}, norm, relu, {max_pool: 2}, flatten, {linear: 10}]}
+loss: cross_entropy
+optimizer: {momentum: 0.05}
+schedule: {one_cycle: {max_lr: 0.1}, by: step}
+training: {epochs: 9, accumulate: 2}
+checkpoint: {every: 3 steps, best: val.loss}
+logging: {every: 1 step}
+""",
+    "average-of-the-weights": """
+name: average
+data:
+  source: {spirals: {}}
+  split: {val: 0.2, test: 0.2}
+  batch_size: 20
+model: {layers: [{linear: 16}, tanh, {dropout: 0.1}, {linear: 16}, batch_norm, relu, {linear: $data.classes}]}
+loss: cross_entropy
+regularization: [{l2: 1e-3, form: decoupled}]
+optimizer: {adam: {lr: 0.01}}
+schedule: {cosine: {min_lr: 1e-4}, by: epoch}
+training: {epochs: 12, ema: 0.95, clip_value: 0.1}
+evaluation: {every: 5 steps, metrics: [accuracy], use_ema: true}
+checkpoint: {every: 6 steps, best: val.accuracy}
+logging: {every: 2 steps}
+""",
+    "early-stopping": """
+name: stopping
+data:
+  source: {moons: {count: 120, noise: 0.35}}
+  split: {val: 0.3, test: 0.2}
+  augment: [{noise: 0.2}]
+  batch_size: 6
+model: {layers: [{linear: 32}, relu, {dropout: 0.4}, {linear: 2}]}
+loss: cross_entropy
+optimizer: {sgd: {lr: 0.1, momentum: 0.8, nesterov: true}}
+schedule: {exponential: 0.99, by: epoch}
+training: {epochs: 500}
+evaluation: {every: 4 steps}
+checkpoint: {every: 5 steps, keep: 2}
+early_stopping: {patience: 9, watch: val.loss}
+logging: {every: 1 step}
+""",
+}
+
+
+class Silent:
+    """A display that shows nothing and counts what it is told."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def begin(self, plan: Any) -> None: ...
+
+    def wants(self, number: int) -> bool:
+        return False
+
+    def step(self, number: int, loss: float, rate: float, norm: float | None) -> None: ...
+
+    def evaluated(self, number: int, split: str, values: Mapping[str, Any]) -> None: ...
+
+    def saved(self, number: int, path: str, best: bool) -> None: ...
+
+    def warn(self, problem: Problem) -> None:
+        self.warnings.append(problem.code)
+
+    def end(self, state: str, reason: str, results: Any, seconds: float, number: int) -> None: ...
+
+
+@pytest.fixture
+def silent() -> Silent:
+    return Silent()
+
+
+def journal_of(folder: Path) -> list[dict[str, Any]]:
+    """The journal without its clock."""
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
