@@ -81,7 +81,7 @@ class Parallel(nn.Module):
         self.merge = merge
 
     def forward(self, x: Tensor) -> Tensor:
-        values = [branch(x) for branch in self.children()]
+        values: list[Tensor] = [branch(x) for branch in self.children()]
         if self.merge == "concat":
             return torch.cat(values, dim=1)
         total = values[0]

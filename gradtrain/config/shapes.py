@@ -146,7 +146,7 @@ class Shapes(Findings):
         """The last layer's width against the target."""
         facts, kind = self.facts, self.kind()
         names = {item.part.name() for item in self.run.loss}
-        if facts is None or kind is None:
+        if facts is None or kind is None or any(kind not in item.part.kinds for item in self.run.loss):
             return
         if kind == "class" and "cross_entropy" in names:
             if shape[0] < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from gradtrain.problems import Problem
 CONFIGS = {
     "dropout-noise-plateau": """
 name: dropout
+device: cpu
 data:
   source: {moons: {count: 240, noise: 0.25}}
   split: {val: 0.25, test: 0.25, stratify: true}
@@ -31,6 +32,7 @@ logging: {every: 1 step}
 """,
     "conv-crop-flip-batch-norm": """
 name: conv
+device: cpu
 data:
   source: digits
   split: {train: 256, val: 60, test: 60}
@@ -48,6 +50,7 @@ logging: {every: 1 step}
 """,
     "average-of-the-weights": """
 name: average
+device: cpu
 data:
   source: {spirals: {}}
   split: {val: 0.2, test: 0.2}
@@ -64,6 +67,7 @@ logging: {every: 2 steps}
 """,
     "early-stopping": """
 name: stopping
+device: cpu
 data:
   source: {moons: {count: 120, noise: 0.35}}
   split: {val: 0.3, test: 0.2}
@@ -83,7 +87,7 @@ logging: {every: 1 step}
 
 
 class Silent:
-    """A display that shows nothing and counts what it is told."""
+    """A display that shows nothing and remembers what it was warned of."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -105,12 +109,25 @@ class Silent:
     def end(self, state: str, reason: str, results: Any, seconds: float, number: int) -> None: ...
 
 
-@pytest.fixture
-def silent() -> Silent:
-    return Silent()
+@pytest.fixture(scope="session")
+def configs() -> Mapping[str, str]:
+    """Kind of run → its config. Together: dropout, augmentation, momentum and Adam, schedules, the average of the weights,
+    accumulation, early stopping, buffers, clipping."""
+    return CONFIGS
 
 
-def journal_of(folder: Path) -> list[dict[str, Any]]:
-    """The journal without its clock."""
-    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+@pytest.fixture(scope="session")
+def silent() -> Callable[[], Silent]:
+    """Makes displays that show nothing."""
+    return Silent
+
+
+@pytest.fixture(scope="session")
+def journal_of() -> Callable[[Path], list[dict[str, Any]]]:
+    """The journal of a run's folder without its clock."""
+
+    def lines_of(folder: Path) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+        return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+    return lines_of

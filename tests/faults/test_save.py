@@ -51,7 +51,9 @@ def watch(before: Before) -> Callable[[], None]:
 def save(root: Path, step: int) -> Path:
     """A checkpoint whose contents follow from its step; steps that do not fit `KEEP` are retired, step 1 stays."""
     weights = torch.arange(50.0) * step
-    return checkpoint.save(root, step, {"network.w": weights}, {"step": step}, keep=KEEP, protect={1}, finite=("network.",))
+    return checkpoint.save(
+        root, step, {"network.w": weights}, {"step": step}, keep=KEEP, protect={1}, finite=("network.",)
+    )
 
 
 def newest(root: Path) -> int:
@@ -146,7 +148,9 @@ def test_bytes_are_on_the_disk_before_the_rename_and_the_rename_before_the_retur
     members = ["state.safetensors", "trainer.json", "manifest.json"]
     committed = order.index(("rename", "step-00000004"))
     for name in members:
-        assert order.index(("write", name)) < order.index(("fsync", name)) < order.index(("fsync", temporary)) < committed
+        assert (
+            order.index(("write", name)) < order.index(("fsync", name)) < order.index(("fsync", temporary)) < committed
+        )
     assert [name for call, name in order if call == "fsync"][:3] == members, "the manifest comes last"
     assert order[committed + 1] == ("fsync", root.name)
     retired = order.index(("rename", f".del-step-00000002-{os.getpid()}"))

@@ -44,7 +44,9 @@ def test_eight_processes_never_share_a_number(tmp_path: Path, forked: Forked) ->
     assert all(len(os.listdir(path)) == 2 for path in taken)
 
 
-@pytest.mark.parametrize("name", ["", "..", "../x", "/x", "a/b", "-rf", ".x", "a..b", "a\nb", "a\0b", "x" * 65, "．．／x", "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["", "..", "../x", "/x", "a/b", "-rf", ".x", "a..b", "a\nb", "a\0b", "x" * 65, "．．／x", "a\\b"]
+)
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(Problem) as caught:
         RunFolder.next(tmp_path, name)
@@ -104,7 +106,13 @@ def test_status_is_told_and_survives_damage(tmp_path: Path) -> None:
     assert folder.status() == {}
     folder.write_status("interrupted", step=7, reason="SIGTERM", exit_code=143)
     status = folder.status()
-    assert [status[key] for key in ("state", "step", "reason", "exit_code", "resumable")] == ["interrupted", 7, "SIGTERM", 143, True]
+    assert [status[key] for key in ("state", "step", "reason", "exit_code", "resumable")] == [
+        "interrupted",
+        7,
+        "SIGTERM",
+        143,
+        True,
+    ]
     folder.write_status("finished", step=9)
     assert folder.status()["resumable"] is False
     for data in (b"", b"{", b"[1]", b"\xff", b"[" * 100_000):
@@ -121,7 +129,12 @@ def test_a_second_process_is_turned_away_at_once(tmp_path: Path, forked: Forked)
             with folder.lock():
                 os._exit(3)
         except Problem as problem:
-            said = (problem.code, problem.exit_code, f"process {parent} on" in problem.what, time.monotonic() - began < 1)
+            said = (
+                problem.code,
+                problem.exit_code,
+                f"process {parent} on" in problem.what,
+                time.monotonic() - began < 1,
+            )
             os._exit(0 if said == ("run-locked", 7, True, True) else 4)
 
     parent = os.getpid()
@@ -178,7 +191,11 @@ def test_a_killed_owner_leaves_no_lock(tmp_path: Path, forked: Forked) -> None:
 def test_a_lock_is_not_inherited_by_programs(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
     with folder.lock():
-        held = [int(name) for name in os.listdir("/proc/self/fd") if os.path.realpath(f"/proc/self/fd/{name}") == str(folder.path / ".lock")]
+        held = [
+            int(name)
+            for name in os.listdir("/proc/self/fd")
+            if os.path.realpath(f"/proc/self/fd/{name}") == str(folder.path / ".lock")
+        ]
         assert held
         assert not any(os.get_inheritable(descriptor) for descriptor in held)
 

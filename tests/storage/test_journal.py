@@ -38,7 +38,12 @@ def test_every_line_is_json_that_any_reader_takes(path: Path) -> None:
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    assert json.loads(path.read_text(), parse_constant=refuse) == {"a": "nan", "b": ["inf", ["-inf"]], "c": {"d": "nan"}, "e": 1.5}
+    assert json.loads(path.read_text(), parse_constant=refuse) == {
+        "a": "nan",
+        "b": ["inf", ["-inf"]],
+        "c": {"d": "nan"},
+        "e": 1.5,
+    }
 
 
 def test_a_resume_cuts_back_to_what_its_checkpoint_knew(path: Path) -> None:
@@ -98,7 +103,9 @@ def test_no_journal_and_a_linked_one(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 @pytest.mark.parametrize("part", [0, 5], ids=["nothing", "half a line"])
-def test_a_full_disk_leaves_a_gap_that_is_told(path: Path, monkeypatch: pytest.MonkeyPatch, number: int, part: int) -> None:
+def test_a_full_disk_leaves_a_gap_that_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, part: int
+) -> None:
     told: list[Problem] = []
     journal, write = Journal(path, warn=told.append), os.write
     journal.write({"step": 1})
@@ -122,9 +129,15 @@ def test_a_full_disk_leaves_a_gap_that_is_told(path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("call", "number", "code"),
-    [("open", errno.EACCES, "permission-denied"), ("open", errno.EMFILE, "too-many-files"), ("ftruncate", errno.EIO, "input-output")],
+    [
+        ("open", errno.EACCES, "permission-denied"),
+        ("open", errno.EMFILE, "too-many-files"),
+        ("ftruncate", errno.EIO, "input-output"),
+    ],
 )
-def test_a_journal_that_cannot_be_opened(path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, code: str) -> None:
+def test_a_journal_that_cannot_be_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, code: str
+) -> None:
     def fail(*args: Any) -> Any:
         raise OSError(number, os.strerror(number))
 

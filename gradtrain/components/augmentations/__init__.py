@@ -10,8 +10,8 @@ from gradtrain.stage import Shape
 class Augmentation(Component):
     """An augmentation changes the samples of a training batch at random; evaluation never sees it.
 
-    It maps a transformed batch `[batch, *shape]` to `[batch, *output_shape(shape)]` and draws from the generator it is given
-    and from nothing else, so that the batch is a pure function of (seed, epoch, position).
+    It maps a transformed batch `[batch, *shape]` to `[batch, *output_shape(shape)]` and draws from the generator it
+    is given and from nothing else, so that the batch is a pure function of (seed, epoch, position).
     """
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -13,7 +13,7 @@ from gradtrain.stage import Shape
 
 @dataclass(frozen=True)
 class Facts:
-    """What the data publishes to the rest of the config as `$data.…`; None where a fact does not apply or is not known."""
+    """What the data publishes to the rest of the config as `$data.…`; None where a fact is not known."""
 
     count: int | None = None
     """Samples in all splits together."""

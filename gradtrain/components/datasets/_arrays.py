@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gradtrain.components.datasets._files import most, read_bytes, too_large
+from gradtrain.components.datasets._files import most, named, read_bytes, too_large
 from gradtrain.problems import Place, Problem, did_you_mean, quote
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 """What the standard library raises for a damaged, encrypted or unknown archive, once the file itself was read."""
 
 KNOWN = {
-    b"PK\x03\x04": "a zip archive", b"\x93NUMPY": "a single .npy array", b"\x1f\x8b": "a gzip file", b"\x80": "a pickle",
-    b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"<": "a web page", b"%PDF": "a PDF",
-    b"version https://git-lfs": "a pointer of git-lfs", b"PAR1": "a Parquet table", b"\x89HDF": "an HDF5 file",
+    b"PK\x03\x04": "a zip archive", b"\x93NUMPY": "a single .npy array", b"\x1f\x8b": "a gzip file",
+    b"\x80": "a pickle", b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"<": "a web page",
+    b"%PDF": "a PDF", b"version https://git-lfs": "a pointer of git-lfs", b"PAR1": "a Parquet table", b"\x89HDF": "an HDF5 file",
 }  # fmt: skip
 """How files begin that are given by mistake."""
 
@@ -42,7 +42,7 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, Array]:
     data = read_bytes(path)
     if not data.startswith(b"PK"):
         help = "write it with `numpy.savez(path, x=…, y=…)`"
-        raise Problem("data-format", f"{quote(str(path))} is not an npz file", Place(str(path)), looks_like(data), help)
+        raise Problem("data-format", f"{named(path)} is not an npz file", Place(str(path)), looks_like(data), help)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -54,7 +54,7 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, Array]:
 def _member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, path: Path) -> Array:
     if name not in members:
         known = ", ".join(quote(n) for n in list(members)[:10])
-        what = f"{quote(str(path))} holds no array {quote(name)}"
+        what = f"{named(path)} holds no array {quote(name)}"
         raise Problem(
             "array-missing",
             what,
@@ -90,7 +90,7 @@ def _npy(file: IO[bytes], name: str, size: int, path: Path) -> Array:
         why = "inputs and targets are real numbers of at most 64 bits"
         raise Problem(
             "data-dtype",
-            f"the array {shown} holds {quote(str(dtype))}",
+            f"the array {shown} holds {named(dtype)}",
             place,
             why,
             "save it as float32 or as integers",
@@ -126,7 +126,7 @@ def _npy(file: IO[bytes], name: str, size: int, path: Path) -> Array:
 def _damaged(path: Path, kind: str, error: Exception) -> Problem:
     said = str(error).splitlines()[0] if str(error) else "it is cut off"
     help = "copy or download it again"
-    return Problem("data-format", f"{quote(str(path))} is a damaged {kind} file", Place(str(path)), said, help)
+    return Problem("data-format", f"{named(path)} is a damaged {kind} file", Place(str(path)), said, help)
 
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -151,11 +151,11 @@ def read_idx(path: Path) -> Array:
         raise _damaged(path, "gzip", error) from None
 
 
-def _idx(file: IO[bytes], path: Path, start: bytes = b"", holds: int | None = None) -> Array:
+def _idx(file: IO[bytes] | gzip.GzipFile, path: Path, start: bytes = b"", holds: int | None = None) -> Array:
     """Read what the header claims and one byte more; `holds` is the most bytes that can be there, if that is known."""
     import numpy as np
 
-    place, shown = Place(str(path)), quote(str(path))
+    place, shown = Place(str(path)), named(path)
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not 1 <= magic[3] <= AXES:
         rule = f"two zero bytes, a type (08 to 0e) and 1 to {AXES} axes are expected"

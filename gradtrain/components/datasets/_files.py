@@ -13,6 +13,11 @@ LIMIT = 8 << 30
 """No file or array above this many bytes is read, nor above half of the machine's memory: data sets live in memory."""
 
 
+def named(path: Path) -> str:
+    """A path as it is shown inside a sentence: whole, for its end says the most."""
+    return quote(str(path), 4096)
+
+
 def most() -> int:
     """The most bytes that one file or array may take on this machine."""
     return min(LIMIT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
@@ -52,21 +57,21 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise unreadable(path, error) from None
     if not data:
-        raise Problem("data-empty", f"{quote(str(path))} is empty", Place(str(path)), "it has no bytes at all")
+        raise Problem("data-empty", f"{named(path)} is empty", Place(str(path)), "it has no bytes at all")
     if len(data) > most():
-        raise too_large(path, f"{quote(str(path))} grew while it was read", len(data))
+        raise too_large(path, f"{named(path)} grew while it was read", len(data))
     return data
 
 
 def _regular(path: Path, status: os.stat_result) -> None:
     place = Place(str(path))
     if stat.S_ISDIR(status.st_mode):
-        raise Problem("data-kind", f"{quote(str(path))} is a directory", place, help="name a file in it")
+        raise Problem("data-kind", f"{named(path)} is a directory", place, help="name a file in it")
     if not stat.S_ISREG(status.st_mode):
         why = "devices, pipes and sockets are never read: they have no end, or change as they are read"
-        raise Problem("data-kind", f"{quote(str(path))} is not a regular file", place, why)
+        raise Problem("data-kind", f"{named(path)} is not a regular file", place, why)
     if status.st_size > most():
-        raise too_large(path, f"{quote(str(path))} is too large", status.st_size)
+        raise too_large(path, f"{named(path)} is too large", status.st_size)
 
 
 def unreadable(path: Path, error: OSError) -> Problem:
@@ -74,13 +79,13 @@ def unreadable(path: Path, error: OSError) -> Problem:
     place, said = Place(str(path)), os.strerror(error.errno or 0)
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR:
-            return Problem("data-missing", f"no file at {quote(str(path))}", place, *_nearby(path))
+            return Problem("data-missing", f"no file at {named(path)}", place, *_nearby(path))
         case errno.EACCES | errno.EPERM:
-            what = f"the file {quote(str(path))} may not be read"
+            what = f"the file {named(path)} may not be read"
             return Problem("permission-denied", what, place, said, f"`ls -l {path}` shows its rights")
         case errno.ELOOP | errno.ENAMETOOLONG | errno.EINVAL:
-            return Problem("data-path", f"{quote(str(path))} is not a path", place, said, "name a file")
-    return Problem("input-output", f"{quote(str(path))} cannot be read", place, said, "check the disk")
+            return Problem("data-path", f"{named(path)} is not a path", place, said, "name a file")
+    return Problem("input-output", f"{named(path)} cannot be read", place, said, "check the disk")
 
 
 def _nearby(path: Path) -> tuple[str, str]:
@@ -90,11 +95,11 @@ def _nearby(path: Path) -> tuple[str, str]:
         missing = missing.parent
     folder = missing.parent
     if not folder.is_dir():
-        return f"{quote(str(folder))} is a file, not a folder", ""
-    why = f"the folder {quote(str(folder))} has no {quote(missing.name)}"
+        return f"{named(folder)} is a file, not a folder", ""
+    why = f"the folder {named(folder)} has no {quote(missing.name)}"
     try:
         close = nearest(missing.name, sorted(os.listdir(folder))[:10_000])
     except OSError:
         return why, ""
     help = "relative paths begin where the command was started"
-    return why, f"did you mean {quote(str(folder / close))}?" if close else help
+    return why, f"did you mean {quote(close)}?" if close else help

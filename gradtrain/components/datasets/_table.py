@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradtrain.components.datasets._arrays import looks_like
-from gradtrain.components.datasets._files import read_bytes
+from gradtrain.components.datasets._files import named, read_bytes
 from gradtrain.problems import Place, Problem, did_you_mean, quote
 
 MISSING = {"", "?", "-", "na", "n/a", "null", "none"}
@@ -126,9 +126,9 @@ def read_table(path: Path, delimiter: str) -> Table:
     except csv.Error as error:
         help = "a cell that holds quotes is quoted, its quotes doubled"
         place = Place(str(path), reader.line_num)
-        raise Problem("data-format", f"{quote(str(path))} is not a table: {error}", place, "", help) from None
+        raise Problem("data-format", f"{named(path)} is not a table: {error}", place, "", help) from None
     if not records:
-        raise Problem("data-empty", f"{quote(str(path))} is empty", Place(str(path)), "it has no header and no rows")
+        raise Problem("data-empty", f"{named(path)} is empty", Place(str(path)), "it has no header and no rows")
     table = Table(path, text, delimiter, [name.strip() for name in records[0]], records[1:], lines)
     _check(table)
     return table
@@ -137,13 +137,13 @@ def read_table(path: Path, delimiter: str) -> Table:
 def _decoded(data: bytes, path: Path) -> str:
     place = Place(str(path))
     if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Problem("data-format", f"{quote(str(path))} is not a text file", place, looks_like(data))
+        raise Problem("data-format", f"{named(path)} is not a text file", place, looks_like(data))
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
         line = data[: error.start].count(b"\n") + 1
-        what = f"byte 0x{data[error.start]:02x} at offset {error.start} of {quote(str(path))} is not UTF-8"
+        what = f"byte 0x{data[error.start]:02x} at offset {error.start} of {named(path)} is not UTF-8"
         why = "the file is UTF-16" if utf16 else "older programs write latin-1 or windows-1252"
         help = f"save it as UTF-8: `iconv -f {'utf-16' if utf16 else 'latin1'} -t utf-8 {path.name} > utf8.csv`"
         raise Problem("data-encoding", what, Place(str(path), line), why, help) from None
@@ -161,7 +161,7 @@ def _check(table: Table) -> None:
             "rename one of them",
         )
     if not table.rows:
-        raise Problem("data-empty", f"{quote(str(table.path))} has a header and no rows", table.place(0))
+        raise Problem("data-empty", f"{named(table.path)} has a header and no rows", table.place(0))
     if ragged := [row for row, cells in enumerate(table.rows) if len(cells) != width]:
         found, line = len(table.rows[ragged[0]]), table.lines[ragged[0] + 1][0]
         what = f"line {line} has {found} cells, the header has {width}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradtrain.components.datasets import Examples, Facts
+from gradtrain.components.datasets._files import named
 from gradtrain.lazy import Tensor, torch
 from gradtrain.problems import Place, Problem, quote
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def inputs(x: Array, name: str, path: Path) -> Tensor:
-    """Inputs [count, *shape] as uint8 or float32; images [count, height, width] get their channel. Raises `Problem` (data)."""
+    """Inputs [count, *shape] as uint8 or float32. Raises `Problem` (data).
+
+    Images [count, height, width] get their channel.
+    """
     refuse_scalar(x, name, path)
     tensor = torch.from_numpy(x)
     if tensor.dtype != torch.uint8:
@@ -60,7 +64,7 @@ def examples(x: Tensor, y: Tensor, paths: tuple[Path, ...], labels: tuple[str, .
         why, help = "every input needs its target", "save as many targets as inputs, in the same order"
         raise Problem("count-mismatch", f"{len(x):,} inputs but {len(y):,} targets", Place(str(paths[-1])), why, help)
     if not x.numel() or not y.numel():
-        what = f"{quote(str(paths[0]))} holds no samples"
+        what = f"{named(paths[0])} holds no samples"
         raise Problem("data-empty", what, Place(str(paths[0])), f"inputs {list(x.shape)}, targets {list(y.shape)}")
     span = (0.0, 255.0) if x.dtype == torch.uint8 else (float(x.min()), float(x.max()))
     facts = Facts(
@@ -78,6 +82,6 @@ def classes_in(y: Tensor) -> int | None:
     if y.is_floating_point() or y.numel() != len(y):
         return None
     low, high = int(y.min()), int(y.max())
-    if low not in (0, 1) or 2 * len(y.unique()) < high - low + 1:
+    if low not in (0, 1) or 2 * len(torch.unique(y)) < high - low + 1:
         return None
     return high if low == 1 and high > 1 else high + 1

@@ -13,7 +13,8 @@ from gradtrain.lazy import torch
 class Digits(Dataset):
     """1,797 handwritten digits of 8x8 pixels, 0 to 16: real data that needs no download.
 
-    paper     Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, CC BY 4.0
+    paper     Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
+              doi:10.24432/C50P49, CC BY 4.0
     shape     x uint8 [1, 8, 8], y 0..9; no official split
     """
 

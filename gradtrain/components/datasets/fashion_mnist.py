@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
 from gradtrain.components.datasets._arrays import read_idx
-from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._files import named, resolve
 from gradtrain.lazy import torch
 from gradtrain.problems import Place, Problem, quote
 
@@ -51,6 +51,6 @@ def _found(root: Path, stem: str) -> Path:
     for name in (f"{stem}.gz", stem):
         if os.path.lexists(root / name):
             return root / name
-    what = f"no {quote(stem)} or {quote(stem + '.gz')} in {quote(str(root))}"
+    what = f"no {quote(stem)} or {quote(stem + '.gz')} in {named(root)}"
     help = "`apt-get install dataset-fashion-mnist`, or name the folder of its four files: `{fashion_mnist: {root: …}}`"
     raise Problem("data-missing", what, Place(str(root)), "Fashion-MNIST is not part of gradtrain", help)

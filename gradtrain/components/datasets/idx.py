@@ -6,9 +6,9 @@ from pathlib import Path
 
 from gradtrain.components.datasets import Dataset, Examples
 from gradtrain.components.datasets._arrays import read_idx
-from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._files import named, resolve
 from gradtrain.components.datasets._tensors import examples, inputs, labels_or_values
-from gradtrain.problems import Place, Problem, quote
+from gradtrain.problems import Place, Problem
 
 
 class Idx(Dataset):
@@ -29,7 +29,7 @@ class Idx(Dataset):
         paths = resolve(base, self.images), resolve(base, self.labels)
         x, y = (read_idx(path) for path in paths)
         if y.ndim != 1:
-            what = f"{quote(str(paths[1]))} holds an array {list(y.shape)}, not one label a sample"
+            what = f"{named(paths[1])} holds an array {list(y.shape)}, not one label a sample"
             help = "`images` and `labels` may have changed places" if x.ndim == 1 else "name the file of labels"
             raise Problem("label-shape", what, Place(str(paths[1])), "labels have one axis", help)
         return examples(inputs(x, "images", paths[0]), labels_or_values(y, "labels", paths[1]), paths)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from gradtrain.lazy import Tensor
+from gradtrain.problems import Problem
 from gradtrain.registry import Component
 from gradtrain.stage import Shape
 
@@ -30,6 +31,17 @@ class Initializer(Component):
     def textbook(self, shape: Shape) -> Spread | None:
         """The published distribution for a weight of this shape; None when the tensor is left as PyTorch made it."""
         raise NotImplementedError
+
+
+def needs_fans(initializer: Initializer, tensor: Tensor) -> None:
+    """Raises `Problem` for a bias or a gain: a vector has no inputs that it sums over."""
+    if tensor.ndim < 2:
+        raise Problem(
+            "shape-mismatch",
+            f"`{initializer.name()}` cannot fill a parameter of shape {list(tensor.shape)}",
+            why="its size follows from the two or more axes of a weight, [out, in, ...]",
+            help="write `params: weights` beside it, and `constant` or `default` for the others",
+        )
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gradtrain.components.initializers import Initializer, Spread, fans, gain
+from gradtrain.components.initializers import Initializer, Spread, fans, gain, needs_fans
 from gradtrain.lazy import Tensor, nn
 from gradtrain.stage import Shape
 
@@ -34,6 +34,7 @@ class KaimingUniform(Initializer):
     """Slope of leaky_relu for negative inputs."""
 
     def fill(self, tensor: Tensor) -> None:
+        needs_fans(self, tensor)
         nn.init.kaiming_uniform_(tensor, self.slope, self.mode, self.nonlinearity)
 
     def textbook(self, shape: Shape) -> Spread:

@@ -6,7 +6,7 @@ import math
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.initializers import Initializer, Spread
+from gradtrain.components.initializers import Initializer, Spread, needs_fans
 from gradtrain.lazy import Tensor, nn
 from gradtrain.stage import Shape
 
@@ -24,6 +24,7 @@ class Orthogonal(Initializer):
     """Factor for the activation that follows (√2 for relu)."""
 
     def fill(self, tensor: Tensor) -> None:
+        needs_fans(self, tensor)
         nn.init.orthogonal_(tensor, self.gain)
 
     def textbook(self, shape: Shape) -> Spread:

@@ -6,7 +6,7 @@ import math
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.initializers import Initializer, Spread, fans
+from gradtrain.components.initializers import Initializer, Spread, fans, needs_fans
 from gradtrain.lazy import Tensor, nn
 from gradtrain.stage import Shape
 
@@ -24,6 +24,7 @@ class XavierUniform(Initializer):
     """Factor for the activation that follows (1 for tanh, √2 for relu)."""
 
     def fill(self, tensor: Tensor) -> None:
+        needs_fans(self, tensor)
         nn.init.xavier_uniform_(tensor, self.gain)
 
     def textbook(self, shape: Shape) -> Spread:

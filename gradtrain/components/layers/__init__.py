@@ -12,17 +12,18 @@ from gradtrain.components.normalizations import Normalization
 from gradtrain.registry import Use
 from gradtrain.stage import Stage
 
-TAKEN = frozenset(
-    """
-    T_destination add_module append apply bfloat16 buffers call_super_init children compile component cpu cuda double
-    dump_patches eval extend extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half insert
-    ipu load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop
-    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
-    register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
-    register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
-    set_submodule share_memory state_dict steps to to_empty train training type xpu zero_grad
-    """.split()
-)
+TAKEN = frozenset([
+    "T_destination", "add_module", "append", "apply", "bfloat16", "buffers", "call_super_init", "children",
+    "compile", "component", "cpu", "cuda", "double", "dump_patches", "eval", "extend", "extra_repr", "float",
+    "forward", "get_buffer", "get_extra_state", "get_parameter", "get_submodule", "half", "insert", "ipu",
+    "load_state_dict", "modules", "mtia", "named_buffers", "named_children", "named_modules", "named_parameters",
+    "parameters", "pop", "register_backward_hook", "register_buffer", "register_forward_hook",
+    "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook",
+    "register_load_state_dict_post_hook", "register_load_state_dict_pre_hook", "register_module",
+    "register_parameter", "register_state_dict_post_hook", "register_state_dict_pre_hook", "requires_grad_",
+    "set_extra_state", "set_submodule", "share_memory", "state_dict", "steps", "to", "to_empty", "train",
+    "training", "type", "xpu", "zero_grad",
+])  # fmt: skip
 """Attributes that every nn.Module has already: a child of such a name would hide behind them."""
 
 

@@ -54,7 +54,8 @@ def links(layers: Layers, shape: Shape) -> list[Link]:
                 shape = item.part.output_shape(shape)
             if any(size < 1 for size in shape):
                 raise Misfit(
-                    f"`{item.part.name()}` leaves nothing of an input of {list(before)}: its output would be {list(shape)}"
+                    f"`{item.part.name()}` leaves nothing of {list(before)}: its output would be {list(shape)}",
+                    "shrink less before it",
                 )
         except Misfit as misfit:
             misfit.path = (position, *misfit.path)

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from gradtrain.lazy import Tensor
+from gradtrain.lazy import Tensor, torch
 from gradtrain.stage import Misfit, Shape
 
 Axes: TypeAlias = Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=2)]
@@ -53,16 +53,15 @@ class Windows(NamedTuple):
         sizes = tuple(x.shape[2:])
         whole = x.new_full((*x.shape[:2], *self._whole(sizes)), around)
         whole[self._inside(sizes)] = x
-        result = x.new_empty(*x.shape[:2], *self.counts(sizes), *self.kernel)
-        for k in product(*map(range, self.kernel)):
-            result[(..., *k)] = whole[self._places(k, sizes)]
-        return result
+        elements = [whole[self._places(k, sizes)] for k in product(*map(range, self.kernel))]
+        return torch.stack(elements, dim=-1).reshape(*elements[0].shape, *self.kernel)
 
     def back(self, columns: Tensor, sizes: Sequence[int]) -> Tensor:
         """The adjoint of `of`: [batch, channel, *kernel, *position] added up where each element came from."""
         whole = columns.new_zeros(*columns.shape[:2], *self._whole(sizes))
-        for k in product(*map(range, self.kernel)):
-            whole[self._places(k, sizes)] += columns[(slice(None), slice(None), *k)]
+        elements = columns.flatten(2, 1 + len(self.kernel)).unbind(2)
+        for k, element in zip(product(*map(range, self.kernel)), elements, strict=True):
+            whole[self._places(k, sizes)] += element
         return whole[self._inside(sizes)]
 
     def _whole(self, sizes: Sequence[int]) -> list[int]:
@@ -92,7 +91,7 @@ def pooling(name: str, shape: Shape, kernel: int | Axes, stride: int | Axes | No
     margin = per_axis(name, "padding", padding, shape)
     if any(2 * p > k for p, k in zip(margin, size, strict=True)):
         raise Misfit(
-            f"`{name}` cannot pad an input by {by(margin)} for a kernel of {by(size)}: a window would see nothing of it",
+            f"`{name}` cannot pad an input by {by(margin)} for a kernel of {by(size)}: too far",
             "pad by half the kernel at most",
         )
     return Windows(size, step, tuple((p, p) for p in margin), (1,) * len(size))

@@ -27,9 +27,13 @@ class Conv(Layer):
 
     inputs: ClassVar[tuple[Shape, ...]] = ((4, 7), (4, 6, 5))
     cases = [
-        {"out": 3, "kernel": 3}, {"out": 2, "kernel": 2, "stride": 2, "bias": False}, {"out": 6, "kernel": 3, "padding": 1, "groups": 2},
-        {"out": 2, "kernel": 2, "dilation": 2, "padding": 1}, {"out": 2, "kernel": 3, "padding": "same"}, {"out": 2, "kernel": (3, 2), "stride": (2, 1)},
-    ]  # fmt: skip
+        {"out": 3, "kernel": 3},
+        {"out": 2, "kernel": 2, "stride": 2, "bias": False},
+        {"out": 6, "kernel": 3, "padding": 1, "groups": 2},
+        {"out": 2, "kernel": 2, "dilation": 2, "padding": 1},
+        {"out": 2, "kernel": 3, "padding": "same"},
+        {"out": 2, "kernel": (3, 2), "stride": (2, 1), "padding": (0, 1)},
+    ]
 
     out: PositiveInt
     """Number of output channels."""

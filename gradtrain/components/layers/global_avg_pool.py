@@ -23,7 +23,10 @@ class GlobalAvgPool(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) < 2:
-            raise Misfit(f"`global_avg_pool` takes [channels, height, width] or [channels, length], got {list(shape)}")
+            raise Misfit(
+                f"`global_avg_pool` takes [channels, height, width] or [channels, length], got {list(shape)}",
+                "leave it out: there are no positions to average over",
+            )
         return shape[:1]
 
     def build(self, shape: Shape) -> nn.Module:

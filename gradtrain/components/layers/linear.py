@@ -31,7 +31,10 @@ class Linear(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) > 2 or not shape:
-            raise Misfit(f"`linear` takes [features] or [time, features], got {list(shape)}", "put `flatten` before it")
+            image = f": {shape[0]} channels of {shape[1]}x{shape[2]}" if len(shape) == 3 else ""
+            raise Misfit(
+                f"`linear` takes [features] or [time, features], got {list(shape)}{image}", "put `flatten` before it"
+            )
         return (*shape[:-1], self.out)
 
     def build(self, shape: Shape) -> nn.Module:

@@ -16,7 +16,8 @@ from gradtrain.stage import Misfit, Shape
 class Parallel(Layer):
     """Several lists of layers read the same input; their outputs are joined.
 
-    value     concat: y = [branch_1(x), branch_2(x), …] on axis 1;  add: y = Σ_b branch_b(x);  mean: the sum over their number
+    value     concat: y = [branch_1(x), branch_2(x), …] on axis 1;  add: y = Σ_b branch_b(x);
+              mean: y = Σ_b branch_b(x) / (number of branches)
     gradient  dx = Σ_b Jᵀ_b g_b,  with g_b the part of g that branch b made, g, or g over their number
     paper     Szegedy et al. (2015), CVPR, Going deeper with convolutions, arXiv:1409.4842
     """
@@ -76,7 +77,7 @@ class Parallel(Layer):
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
         widths = [shape[0] for shape in self._shapes(tuple(x.shape[1:]))]
         shares = (
-            g.split(widths, dim=1)
+            torch.split(g, widths, dim=1)
             if self.merge == "concat"
             else [g / (len(widths) if self.merge == "mean" else 1)] * len(widths)
         )

@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 
 from gradtrain.components.layers import Layer, Layers, Placed, _chain
 from gradtrain.components.layers.conv import Conv
+from gradtrain.components.layers.dropout import Dropout
 from gradtrain.components.layers.linear import Linear
-from gradtrain.lazy import Tensor, nn
+from gradtrain.lazy import Tensor, nn, torch
 from gradtrain.stage import Misfit, Shape
 
 
@@ -27,6 +28,7 @@ class Residual(Layer):
     cases = [
         {"body": (Placed(part=Linear(out=6)), Placed(part=Linear(out=6)))},
         {"body": (Placed(part=Linear(out=3)),), "shortcut": "auto"},
+        {"body": (Placed(part=Linear(out=4)), Placed(part=Dropout()), Placed(part=Linear(out=2))), "shortcut": "auto"},
         {"body": (Placed(part=Conv(out=4, kernel=3, padding=1)),)},
         {"body": (Placed(part=Conv(out=3, kernel=3, stride=2, padding=1)),), "shortcut": "auto"},
     ]
@@ -58,7 +60,7 @@ class Residual(Layer):
             return ()
         of_features = any(isinstance(item.part, Linear) for item in self.body)
         if shape[:-1] == after[:-1] and (len(shape) == 1 or (len(shape) == 2 and of_features)):
-            return (Placed(part=Linear(out=after[0], bias=False)),)
+            return (Placed(part=Linear(out=after[-1], bias=False)),)
         strides = tuple(-(-before // size) for before, size in zip(shape[1:], after[1:], strict=False))
         fits = len(shape) == len(after) and all(
             (before - 1) // stride + 1 == size
@@ -81,18 +83,16 @@ class Residual(Layer):
         )
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
-        aside = self._aside(x)
-        return _chain.textbook(self.body, x, _chain.below(parameters, "body")) + _chain.textbook(
-            aside, x, _chain.below(parameters, "shortcut")
-        )
+        through = _chain.textbook(self.body, x, _chain.below(parameters, "body"))
+        return through + _chain.textbook(self._aside(x), x, _chain.below(parameters, "shortcut"))
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
-        through = _chain.gradient(self.body, g, x, _chain.below(parameters, "body"))
-        around = _chain.gradient(self._aside(x), g, x, _chain.below(parameters, "shortcut"))
-        names = {f"body.{key}": value for key, value in through.items() if key != "x"} | {
-            f"shortcut.{key}": value for key, value in around.items() if key != "x"
-        }
-        return {"x": through["x"] + around["x"], **names}
+        result: dict[str, Tensor] = {"x": torch.zeros_like(x)}
+        for name, layers in (("body", self.body), ("shortcut", self._aside(x))):
+            answer = _chain.gradient(layers, g, x, _chain.below(parameters, name))
+            result["x"] = result["x"] + answer["x"]
+            result |= {f"{name}.{key}": value for key, value in answer.items() if key != "x"}
+        return result
 
     def _aside(self, x: Tensor) -> Layers:
         shape = tuple(x.shape[1:])

@@ -21,7 +21,7 @@ class Save(Layer):
     cases = [{"key": "skip"}]
     inputs = ()  # it has no meaning alone: the chain of a list proves it
 
-    key: Annotated[str, Field(pattern=r"[A-Za-z_]\w*")]
+    key: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
     """Name under which the value is remembered."""
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:

@@ -16,13 +16,14 @@ class Take(Layer):
 
     value     add: y = saved + x;  mean: y = (saved + x)/2;  concat: y = [saved, x] on axis 1
     gradient  add: dsaved = dx = g;  mean: dsaved = dx = g/2;  concat: g cut where the values were joined
-    paper     Ronneberger, Fischer & Brox (2015), MICCAI, arXiv:1505.04597 (concat); He et al. (2016), arXiv:1512.03385 (add)
+    paper     concat: Ronneberger, Fischer & Brox (2015), MICCAI, arXiv:1505.04597;
+              add: He, Zhang, Ren & Sun (2016), CVPR, arXiv:1512.03385
     """
 
     cases = [{"key": "skip"}, {"key": "skip", "merge": "concat"}, {"key": "skip", "merge": "mean"}]
     inputs = ()  # it has no meaning alone: the chain of a list proves it
 
-    key: Annotated[str, Field(pattern=r"[A-Za-z_]\w*")]
+    key: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
     """Name under which the value was saved."""
     merge: Literal["add", "concat", "mean"] = "add"
     """How the two are joined."""
@@ -32,12 +33,15 @@ class Take(Layer):
         if self.merge == "concat":
             if saved[1:] != shape[1:]:
                 raise Misfit(
-                    f"cannot concatenate the saved {list(saved)} with {list(shape)}: they differ beyond the channels"
+                    f"`take` cannot join the saved {list(saved)} and {list(shape)}: they differ beyond the channels",
+                    "save where height and width are the same",
                 )
             return (saved[0] + shape[0], *shape[1:])
         if saved != shape:
+            verb = "add" if self.merge == "add" else "average"
             raise Misfit(
-                f"cannot {'add' if self.merge == 'add' else 'average'} the saved {list(saved)} and {list(shape)}: the shapes differ"
+                f"`take` cannot {verb} the saved {list(saved)} and {list(shape)}: the shapes differ",
+                "save where the shape is the same, or write `merge: concat`",
             )
         return shape
 

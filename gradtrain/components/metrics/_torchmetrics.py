@@ -45,7 +45,9 @@ class Scored:
         if self.metric is None or not self.finite:
             return torch.tensor(torch.nan)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # classes that do not occur: each metric's note says what is done
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # classes that do not occur: each metric's note says what is done
             value: Tensor = self.metric.compute()
         return value.double()
 
@@ -68,9 +70,13 @@ def accumulator(
         help = 'pip install "gradtrain[metrics]"'
         raise Problem("extra-missing", what, why="it is an extra of gradtrain", help=help) from None
     if kind == "class":
-        return of(lambda classes: getattr(classification, f"Multiclass{measures}")(num_classes=classes, **options), kind, 1)
+        return of(
+            lambda classes: getattr(classification, f"Multiclass{measures}")(num_classes=classes, **options), kind, 1
+        )
     if kind == "multilabel":
-        return of(lambda labels: getattr(classification, f"Multilabel{measures}")(num_labels=labels, **options), kind, 1)
+        return of(
+            lambda labels: getattr(classification, f"Multilabel{measures}")(num_labels=labels, **options), kind, 1
+        )
     if two_sided:
         return of(lambda _: getattr(classification, f"Multiclass{measures}")(num_classes=2, **options), kind, 2)
     options.pop("average", None)

@@ -15,8 +15,8 @@ Fitted = dict[str, Tensor]
 class Transform(Component):
     """A transform changes samples in the same way in every split; what it learns, it learns from the train split only.
 
-    It maps `[count, *shape]` to `[count, *output_shape(shape)]`, sample by sample: the result does not depend on which other
-    samples stand in the batch. Unfitted results keep float32; it is never differentiated.
+    It maps `[count, *shape]` to `[count, *output_shape(shape)]`, sample by sample: the result does not depend on which
+    other samples stand in the batch. Unfitted results keep float32; it is never differentiated.
     """
 
     def output_shape(self, shape: Shape) -> Shape:

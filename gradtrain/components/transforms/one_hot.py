@@ -38,5 +38,7 @@ class OneHot(Transform):
         if bool(wrong.any()):
             first = int(wrong.nonzero()[0])
             what = f"`one_hot` met {numbers[first].item():g}, expected a whole number from 0 to {self.classes - 1}"
-            raise Problem("label-out-of-range", what, why=f"{int(wrong.sum()):,} values are like that", help="raise `classes`")
+            raise Problem(
+                "label-out-of-range", what, why=f"{int(wrong.sum()):,} values are like that", help="raise `classes`"
+            )
         return F.one_hot(numbers.long(), self.classes).to(torch.float32)

@@ -20,14 +20,14 @@ class Standardize(Transform):
     def fit(self, x: Tensor) -> Fitted:
         shift = x[0].to(torch.float64)  # large values with a small spread keep their digits
         total, squares = torch.zeros_like(shift), torch.zeros_like(shift)
-        for chunk in x.split(AT_ONCE):
+        for chunk in torch.split(x, AT_ONCE):
             total += (chunk.to(torch.float64) - shift).sum(dim=0)
         mean = shift + total / len(x)
-        for chunk in x.split(AT_ONCE):
+        for chunk in torch.split(x, AT_ONCE):
             squares += (chunk.to(torch.float64) - mean).square().sum(dim=0)
         constant = x.amin(dim=0) == x.amax(dim=0)  # exactly: the sums above would leave a rounding error to divide by
-        std = torch.where(constant, 1.0, (squares / len(x)).sqrt())
-        return {"mean": mean.float(), "std": std.float()}
+        std = (squares / len(x)).sqrt().float()
+        return {"mean": mean.float(), "std": torch.where(constant | (std == 0), 1.0, std)}
 
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:
         return (x.to(torch.float32) - fitted["mean"]) / fitted["std"]
