@@ -184,10 +184,11 @@ def render(problem: Problem, *, colour: bool = False) -> str:
 
 def _excerpt(at: Place, width: int = 100) -> tuple[str, int, int]:
     """The source line, cut to `width` around the caret, with the caret's offset and length in terminal cells."""
-    first = max(0, at.column - 1 - width // 2) if len(at.text) > width else 0
-    before, under = at.text[first : at.column - 1], at.text[at.column - 1 : at.column - 1 + max(1, at.length)]
-    rest = at.text[at.column - 1 + len(under) : first + width]
-    clean = [safe(part.replace("\t", " ")) for part in (before, under, rest)]
+    start = at.column - 1
+    first = max(0, start - width // 2) if len(at.text) > width else 0
+    end = min(start + max(1, at.length), first + width)
+    parts = (at.text[first:start], at.text[start:end], at.text[end : first + width])
+    clean = [safe(part.replace("\t", " ")) for part in parts]
     return "".join(clean).rstrip(), _cells(clean[0]), max(1, min(_cells(clean[1]), width // 2))
 
 

@@ -6,7 +6,7 @@ import copy
 
 from gradtrain.config.tree import Node, parse
 from gradtrain.problems import Place, Problem, flatten, quote
-from gradtrain.registry import Use, is_component
+from gradtrain.registry import Use, families, find, is_component, names
 
 
 def apply_override(root: Node, text: str, problems: list[Problem]) -> None:
@@ -96,18 +96,37 @@ def _set(root: Node, path: str, value: Node, at: Place, problems: list[Problem])
 
 
 def _keys_at(node: Node, part: str) -> dict[str, Node] | None:
-    """The mapping that `part` belongs in: the node's own, or the parameters of the one component it names."""
+    """The mapping that `part` belongs in: the node's own, or the parameters of the one component it names.
+
+    A component's short forms are spelled out on the way: `adam` and `{adam: 1e-3}` become `{adam: {lr: 1e-3}}`.
+    """
     if isinstance(node.value, str) and not node.quoted and is_component(node.value):
         node.value = {node.value: Node({}, node.place, node.place)}
     if node.mapping is None and node.value is None:
         node.value = {}
+    if node.mapping is None and node.key is not None and is_component(name := _text_of(node.key)):
+        _spell_out(node, name, part)
     mapping = node.mapping
     if mapping is None or part in mapping or part in reserved_words() or not names_component(node):
         return mapping
-    inner = next(item for key, item in mapping.items() if key not in reserved_words())
-    if inner.value is None:
-        inner.value = {}
+    name, inner = next((key, item) for key, item in mapping.items() if key not in reserved_words())
+    _spell_out(inner, name, part)
     return inner.mapping
+
+
+def _spell_out(node: Node, name: str, part: str) -> None:
+    """Turn a component's main value into a mapping from its main parameter."""
+    if node.value is None:
+        node.value = {}
+    if node.mapping is None:
+        found = [find(family, name) for family in families().values() if name in names(family)]
+        chosen = next((cls for cls in found if part in cls.model_fields), found[0])
+        if main := chosen.main_parameter():
+            node.value = {main: Node(node.value, node.place, node.place, node.raw, node.quoted)}
+
+
+def _text_of(key: Place) -> str:
+    return key.text[key.column - 1 : key.column - 1 + key.length].strip("\"'")
 
 
 def reserved_words() -> set[str]:

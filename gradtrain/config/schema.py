@@ -16,7 +16,11 @@ from gradtrain.registry import Component, Record, Use, about
 
 Schema = dict[str, Any]
 
-REFERENCE: Schema = {"type": "string", "pattern": r"^\$[A-Za-z_][\w.]*$", "description": "A fact of the data (`$data.classes`) or an argument of a block."}
+REFERENCE: Schema = {
+    "type": "string",
+    "pattern": r"^\$[A-Za-z_][\w.]*$",
+    "description": "A fact of the data (`$data.classes`) or an argument of a block.",
+}
 SCALARS: dict[Any, Schema] = {
     int: {"type": "integer"}, float: {"type": "number"}, str: {"type": "string"}, bool: {"type": "boolean"}, Path: {"type": "string"},
     Any: {}, type(None): {"type": "null"}, dict: {"type": "object"},
@@ -29,8 +33,16 @@ def json_schema() -> Schema:
     sections = maker.fields(Run)
     sections["properties"] |= {
         "extends": {"type": "string", "description": "Another config that this one builds on, relative to this file."},
-        "profiles": {"type": "object", "additionalProperties": {"type": "object"}, "description": "Named overrides: dotted paths and values."},
-        "blocks": {"type": "object", "additionalProperties": maker.block(), "description": "Templates of layers: scalars in, layers out."},
+        "profiles": {
+            "type": "object",
+            "additionalProperties": {"type": "object"},
+            "description": "Named overrides: dotted paths and values.",
+        },
+        "blocks": {
+            "type": "object",
+            "additionalProperties": maker.block(),
+            "description": "Templates of layers: scalars in, layers out.",
+        },
     }
     required = [name for name in sections.pop("required", []) if name != "objective"]
     # a config that extends another one may leave anything to its base
@@ -53,10 +65,15 @@ class _Maker:
             annotation: Any = info.annotation
             for item in info.metadata:
                 annotation = typing.Annotated[annotation, item]
-            properties[name] = {**self.value(annotation), **({"description": info.description} if info.description else {})}
+            properties[name] = {
+                **self.value(annotation),
+                **({"description": info.description} if info.description else {}),
+            }
             if info.is_required():
                 required.append(name)
-        return {"type": "object", "properties": properties, "additionalProperties": False} | ({"required": required} if required else {})
+        return {"type": "object", "properties": properties, "additionalProperties": False} | (
+            {"required": required} if required else {}
+        )
 
     def value(self, annotation: Any) -> Schema:
         """What may stand in a field of this type."""
@@ -92,7 +109,12 @@ class _Maker:
             several = {"type": "array", "items": one}
             records = isinstance(words.unwrap(args[0])[0], type) and issubclass(words.unwrap(args[0])[0], Record)
             return {"anyOf": [several, one]} if records else {"anyOf": [several, REFERENCE]}
-        return {"type": "array", "prefixItems": [self.value(a) for a in args], "minItems": len(args), "maxItems": len(args)}
+        return {
+            "type": "array",
+            "prefixItems": [self.value(a) for a in args],
+            "minItems": len(args),
+            "maxItems": len(args),
+        }
 
     def use(self, cls: type[Use]) -> Schema:
         """A component with the reserved words of its place beside it."""
@@ -106,7 +128,14 @@ class _Maker:
         self.definitions[cls.__name__] = made
         return {"$ref": f"#/$defs/{cls.__name__}"}
 
-    def component(self, families: tuple[type[Component], ...], reserved: dict[str, Schema], *, named: bool = True, blocks: bool = False) -> Schema:
+    def component(
+        self,
+        families: tuple[type[Component], ...],
+        reserved: dict[str, Schema],
+        *,
+        named: bool = True,
+        blocks: bool = False,
+    ) -> Schema:
         """`name`, `{name: value}` or `{name: {parameter: …}}`; in lists of layers also `norm` and the config's own blocks."""
         known = {name: registry.find(family, name) for family in families for name in registry.names(family)}
         spellings = {name: self.parameters(name, cls) for name, cls in known.items()}
@@ -132,7 +161,12 @@ class _Maker:
     def block(self) -> Schema:
         arguments = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
         layers = {"type": "array", "items": {"$ref": "#/$defs/Placed"}}
-        return {"type": "object", "properties": {"args": arguments, "layers": layers}, "required": ["layers"], "additionalProperties": False}
+        return {
+            "type": "object",
+            "properties": {"args": arguments, "layers": layers},
+            "required": ["layers"],
+            "additionalProperties": False,
+        }
 
 
 def _bounds(metadata: list[Any]) -> Schema:
@@ -140,7 +174,10 @@ def _bounds(metadata: list[Any]) -> Schema:
     found: Schema = {}
     for item in (inner for m in metadata for inner in (getattr(m, "metadata", None) or [m])):
         for attribute, keyword in names.items():
-            if isinstance(item, (at.Gt, at.Ge, at.Lt, at.Le, at.Interval)) and (limit := getattr(item, attribute, None)) is not None:
+            if (
+                isinstance(item, (at.Gt, at.Ge, at.Lt, at.Le, at.Interval))
+                and (limit := getattr(item, attribute, None)) is not None
+            ):
                 found[keyword] = limit
         if pattern := getattr(item, "pattern", None):
             found["pattern"] = f"^(?:{pattern})$"

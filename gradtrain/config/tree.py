@@ -315,7 +315,7 @@ class _Parser:
                      "control and direction marks can hide what a text says", "remove it")  # fmt: skip
         plain = event.style is None or event.style == ""
         value = plain_scalar(raw) if plain else raw
-        if isinstance(value, int) and abs(value) > LARGEST_INT:
+        if isinstance(value, int) and not -LARGEST_INT - 1 <= value <= LARGEST_INT:
             self.add("config-limit", f"the integer {quote(raw, 30)} does not fit 64 bits", place)
             value = 0
         if plain and re.fullmatch(r"[-+]?0[0-7]+", raw):

@@ -29,15 +29,21 @@ class Batch(dict[str, Tensor]):
     def shares(
         self, parts: int, count: Callable[[Fields], Tensor | float]
     ) -> Sequence[tuple[Fields, Tensor | float, bool]]:
-        """(micro-batch, its share of the whole, whether it is the last): shares follow the number of real targets."""
+        """(micro-batch, its share of the whole, whether it is the last): shares follow the number of real targets.
+
+        A micro-batch without any is left out: its mean is 0/0, which no share makes harmless.
+        """
         if parts == 1:
             return ((self, 1.0, True),)
         size = len(next(iter(self.values())))
         parts = min(parts, size)
         cut = {name: tensor.tensor_split(parts) for name, tensor in self.items()}
-        micros = [{name: pieces[i] for name, pieces in cut.items()} for i in range(parts)]
+        micros: list[Fields] = [{name: pieces[i] for name, pieces in cut.items()} for i in range(parts)]
+        real = [(micro, number) for micro in micros if (number := count(micro))]
+        if not real:
+            return ((self, 1.0, True),)
         whole = count(self)
-        return [(micro, count(micro) / whole, i == parts - 1) for i, micro in enumerate(micros)]
+        return [(micro, number / whole, micro is real[-1][0]) for micro, number in real]
 
 
 @dataclass

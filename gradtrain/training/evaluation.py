@@ -33,8 +33,8 @@ def measure(
                 count = float(task.count(batch))
                 weight += count
                 values = {"loss": terms.total, **(terms.losses if len(terms.losses) > 1 else {})}
-                for name, value in values.items():
-                    sums[name] = sums.get(name, 0.0) + float(value) * count
+                for name, value in values.items():  # the mean over no real target is 0/0: it adds nothing
+                    sums[name] = sums.get(name, 0.0) + (float(value) * count if count else 0.0)
                 for accumulator in accumulators.values():
                     accumulator.add(prediction, target)
     finally:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
 
 from gradtrain.components.datasets._files import most, named, read_bytes, too_large
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError,
+    LookupError, OverflowError,
+)  # fmt: skip
 """What the standard library raises for a damaged, encrypted or unknown archive, once the file itself was read."""
 
 KNOWN = {
     b"PK\x03\x04": "a zip archive", b"\x93NUMPY": "a single .npy array", b"\x1f\x8b": "a gzip file",
     b"\x80": "a pickle", b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"<": "a web page",
-    b"%PDF": "a PDF", b"version https://git-lfs": "a pointer of git-lfs", b"PAR1": "a Parquet table", b"\x89HDF": "an HDF5 file",
+    b"%PDF": "a PDF", b"version https://git-lfs": "a pointer of git-lfs", b"PAR1": "a Parquet table",
+    b"\x89HDF": "an HDF5 file",
 }  # fmt: skip
 """How files begin that are given by mistake."""
 
@@ -76,10 +82,12 @@ def _npy(file: IO[bytes], name: str, size: int, path: Path) -> Array:
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # numpy's advice on headers that Python 2 wrote
+            shape, fortran, dtype = read(file)
         if min(shape, default=0) < 0:
             raise ValueError(f"its header names the shape {list(shape)}")
-    except (ValueError, SyntaxError, TypeError, RecursionError) as error:
+    except (ValueError, SyntaxError, TypeError, RecursionError, TokenError) as error:
         said = str(error).splitlines()[0] if str(error) else "its header is damaged"
         raise Problem("data-format", f"the member {shown} is not a .npy array", place, said) from None
     if dtype.hasobject:

@@ -52,14 +52,13 @@ def read_bytes(path: Path) -> bytes:
         _regular(path, os.stat(path))  # before opening: to open a device or a pipe can have effects of its own
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            _regular(path, os.fstat(descriptor))  # again, of what was opened: the path may mean another file now
-            data = file.read(most() + 1)
+            status = os.fstat(descriptor)
+            _regular(path, status)  # again, of what was opened: the path may mean another file now
+            data = file.read(status.st_size)
     except OSError as error:
         raise unreadable(path, error) from None
     if not data:
         raise Problem("data-empty", f"{named(path)} is empty", Place(str(path)), "it has no bytes at all")
-    if len(data) > most():
-        raise too_large(path, f"{named(path)} grew while it was read", len(data))
     return data
 
 

@@ -49,15 +49,17 @@ CHAINS: dict[str, tuple[Layers, Shape]] = {
     "empty": ((), (6,)),
     "perceptron": (listed(Flatten(), Linear(out=7), Tanh(), Linear(out=3)), (2, 3)),
     "image": (IMAGES, (3, 8, 8)),
-    "signal": (listed(Conv(out=4, kernel=3, stride=2), LayerNorm(), MaxPool(kernel=2), Flatten(), Linear(out=2)), (2, 12)),
+    "signal": (
+        listed(Conv(out=4, kernel=3, stride=2), LayerNorm(), MaxPool(kernel=2), Flatten(), Linear(out=2)), (2, 12),
+    ),
     "two masks": (listed(Linear(out=9), Dropout(), Linear(out=8), Dropout(p=0.3), Linear(out=2)), (6,)),
     "no mask": (listed(Dropout(p=0.0), Linear(out=8), Dropout(p=0.3)), (6,)),
     "skip, added": (listed(Save(key="a"), Linear(out=6), Tanh(), Take(key="a"), Linear(out=2)), (6,)),
     "skip, averaged": (listed(Linear(out=5), Save(key="a"), Linear(out=5), Take(key="a", merge="mean"), Tanh()), (6,)),
     "skip, side by side": (
         listed(
-            Conv(out=3, kernel=1), Save(key="early"), Conv(out=2, kernel=3, padding=1), Take(key="early", merge="concat"),
-            Conv(out=4, kernel=1),
+            Conv(out=3, kernel=1), Save(key="early"),
+            Conv(out=2, kernel=3, padding=1), Take(key="early", merge="concat"), Conv(out=4, kernel=1),
         ),
         (2, 5, 5),
     ),
@@ -76,12 +78,14 @@ CHAINS: dict[str, tuple[Layers, Shape]] = {
     "masks in repetitions": (listed(Repeat(times=3, layers=listed(Linear(out=6), Dropout())), Dropout()), (6,)),
     "masks in branches": (
         listed(
-            Parallel(branches=(listed(Dropout()), listed(Linear(out=3), Dropout(p=0.2)), ()), merge="concat"), Dropout(),
+            Parallel(branches=(listed(Dropout()), listed(Linear(out=3), Dropout(p=0.2)), ()), merge="concat"),
+            Dropout(),
         ),
         (6,),
     ),
     "a mask in a body": (
-        listed(Residual(body=listed(Linear(out=4), Dropout(), Tanh()), shortcut="auto"), Dropout(), Linear(out=2)), (6,),
+        listed(Residual(body=listed(Linear(out=4), Dropout(), Tanh()), shortcut="auto"), Dropout(), Linear(out=2)),
+        (6,),
     ),
     "branches, averaged": (listed(Parallel(branches=(listed(Linear(out=6), Tanh()), ()), merge="mean")), (6,)),
     "branches, added": (listed(Parallel(branches=(listed(Tanh()), listed(Linear(out=6))), merge="add")), (6,)),
@@ -92,7 +96,8 @@ CHAINS: dict[str, tuple[Layers, Shape]] = {
                 layers=listed(
                     Residual(
                         body=listed(
-                            Parallel(branches=(block(2), listed(Dropout(p=0.4), Conv(out=1, kernel=3, padding=1)))), Tanh(),
+                            Parallel(branches=(block(2), listed(Dropout(p=0.4), Conv(out=1, kernel=3, padding=1)))),
+                            Tanh(),
                         ),
                         shortcut="auto",
                     ),
@@ -169,8 +174,8 @@ def test_parameters_are_named_by_position_or_name() -> None:
         Placed(part=LayerNorm(), name="last"),
     )
     assert list(_chain.build(layers, (6,)).state_dict()) == [
-        "0.weight", "0.bias", "2.body.1.weight", "2.body.1.bias", "2.shortcut.0.weight", "3.0.mix.weight", "3.1.mix.weight",
-        "4.0.0.weight", "last.weight", "last.bias",
+        "0.weight", "0.bias", "2.body.1.weight", "2.body.1.bias", "2.shortcut.0.weight",
+        "3.0.mix.weight", "3.1.mix.weight", "4.0.0.weight", "last.weight", "last.bias",
     ]  # fmt: skip
 
 
@@ -250,16 +255,19 @@ MISFITS: dict[str, tuple[Layers, Shape, tuple[int | str, ...], str, str]] = {
     ),
     "kernel beyond the padded image": (
         listed(Conv(out=2, kernel=3, dilation=4, padding=1)), (1, 5, 9), (0,),
-        "`conv` with kernel 3x3 and dilation 4x4 does not fit an input of 5x9 padded by 1x1: [1, 5, 9] would become [2, -1, 3]",
+        "`conv` with kernel 3x3 and dilation 4x4 does not fit an input of 5x9 padded by 1x1: "
+        "[1, 5, 9] would become [2, -1, 3]",
         "use a smaller kernel, more padding, or shrink less before it",
     ),
     "groups": (
         listed(Conv(out=4, kernel=1, groups=4)), (6, 2, 2), (0,),
-        "`conv` cannot cut 6 input and 4 output channels into 4 equal groups", "write a number of groups that divides both",
+        "`conv` cannot cut 6 input and 4 output channels into 4 equal groups",
+        "write a number of groups that divides both",
     ),
     "one number too many": (
         listed(Conv(out=4, kernel=(3, 3))), (6, 9), (0,),
-        "`conv` has 2 numbers in `kernel` for an input of [6, 9]: [channels, length]", "write one number, or 1 in a list",
+        "`conv` has 2 numbers in `kernel` for an input of [6, 9]: [channels, length]",
+        "write one number, or 1 in a list",
     ),
     "same with a stride": (
         listed(Conv(out=4, kernel=3, stride=2, padding="same")), (6, 9), (0,),
@@ -293,10 +301,12 @@ MISFITS: dict[str, tuple[Layers, Shape, tuple[int | str, ...], str, str]] = {
         "write `shortcut: auto`, or keep the shape in the body",
     ),
     "in the second repetition": (
-        nested(Repeat(times=2, layers=listed(Flatten(), Linear(out=2), Repeat(times=1, layers=listed(GlobalAvgPool()))))),
-        (2, 2), (3, "layers", 2, "layers", 0),
-        "`global_avg_pool` takes [channels, height, width] or [channels, length], got [2]",
-        "leave it out: there are no positions to average over",
+        nested(
+            Repeat(times=2, layers=listed(Conv(out=1, kernel=3), Repeat(times=1, layers=listed(MaxPool(kernel=2)))))
+        ),
+        (1, 8), (3, "layers", 1, "layers", 0),
+        "`max_pool` with kernel 2 does not fit an input of 1: [1, 1] would become [1, 0]",
+        "use a smaller kernel, more padding, or shrink less before it",
     ),
     "in a branch": (
         nested(Parallel(branches=((), listed(Relu(), Conv(out=1, kernel=9))))), (1, 4), (3, "branches", 1, 1),
