@@ -20,7 +20,7 @@ from gradtrain.config import words
 from gradtrain.config.blocks import Blocks
 from gradtrain.config.tree import Node
 from gradtrain.problems import Place, Problem, did_you_mean, quote
-from gradtrain.registry import Component, Record, Use
+from gradtrain.registry import Component, Record, Use, field_docs
 
 FAILED: Any = object()
 """Stands for a value whose problems are already collected."""
@@ -346,7 +346,7 @@ def _annotation(cls: type[Record], key: str) -> Any:
 
 
 def _doc(cls: type[Record], key: str) -> str:
-    text = (cls.model_fields[key].description or "") if key in cls.model_fields else ""
+    text = field_docs(cls).get(key, "")
     first = " ".join(text.split()).partition(". ")[0].rstrip(".")
     return first[:1].lower() + first[1:] if first[1:2].islower() else first
 

@@ -12,7 +12,7 @@ import annotated_types as at
 from gradtrain import registry
 from gradtrain.config import words
 from gradtrain.config.sections import Duration, Run
-from gradtrain.registry import Component, Record, Use, about
+from gradtrain.registry import Component, Record, Use, about, field_docs
 
 Schema = dict[str, Any]
 
@@ -58,7 +58,7 @@ class _Maker:
 
     def fields(self, cls: type[Record], without: tuple[str, ...] = ()) -> Schema:
         """A record as an object with described properties."""
-        properties, required = {}, []
+        properties, required, docs = {}, [], field_docs(cls)
         for name, info in cls.model_fields.items():
             if name in without:
                 continue
@@ -67,7 +67,7 @@ class _Maker:
                 annotation = typing.Annotated[annotation, item]
             properties[name] = {
                 **self.value(annotation),
-                **({"description": info.description} if info.description else {}),
+                **({"description": docs[name]} if name in docs else {}),
             }
             if info.is_required():
                 required.append(name)

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from gradtrain.config.words import alternatives, takes, unwrap
 from gradtrain.problems import Problem, did_you_mean, quote
-from gradtrain.registry import SECTIONS, Component, Use, about, families, family_of, find, names
+from gradtrain.registry import SECTIONS, Component, Use, about, families, family_of, field_docs, find, names
 
 
 class Entry(NamedTuple):
@@ -95,7 +95,7 @@ def lookup(name: str) -> Entry:
 
 def parameters(cls: type[Component]) -> Iterator[dict[str, Any]]:
     """The fields of a component as data, its main parameter first."""
-    main = cls.main_parameter()
+    main, docs = cls.main_parameter(), field_docs(cls)
     for name in sorted(cls.model_fields, key=lambda field: field != main):
         field = cls.model_fields[name]
         yield {
@@ -104,7 +104,7 @@ def parameters(cls: type[Component]) -> Iterator[dict[str, Any]]:
             "required": field.is_required(),
             "default": None if field.is_required() else plain(field.get_default(call_default_factory=True)),
             "main": name == main,
-            "about": field.description or "",
+            "about": docs.get(name, ""),
         }
 
 

@@ -40,7 +40,7 @@ data:
   augment: [{random_crop: {size: 8, padding: 1}}, random_flip]
   batch_size: 16
 normalization: batch_norm
-model: {layers: [{conv: {out: 4, kernel: 3}}, norm, relu, {max_pool: 2}, flatten, {linear: 10}]}
+model: {layers: [{conv: {out: 4, kernel: 3, bias: false}}, norm, relu, {max_pool: 2}, flatten, {linear: 10}]}
 loss: cross_entropy
 optimizer: {momentum: 0.05}
 schedule: {one_cycle: {max_lr: 0.1}, by: step}
@@ -55,7 +55,7 @@ data:
   source: {spirals: {}}
   split: {val: 0.2, test: 0.2}
   batch_size: 20
-model: {layers: [{linear: 16}, tanh, {dropout: 0.1}, {linear: 16}, batch_norm, relu, {linear: $data.classes}]}
+model: {layers: [{linear: 16}, tanh, {dropout: 0.1}, {linear: {out: 16, bias: false}}, batch_norm, relu, {linear: $data.classes}]}
 loss: cross_entropy
 regularization: [{l2: 1e-3, form: decoupled}]
 optimizer: {adam: {lr: 0.01}}
@@ -80,7 +80,7 @@ schedule: {exponential: 0.99, by: epoch}
 training: {epochs: 500}
 evaluation: {every: 4 steps}
 checkpoint: {every: 5 steps, keep: 2}
-early_stopping: {patience: 9, watch: val.loss}
+early_stopping: {patience: 25, watch: val.loss}
 logging: {every: 1 step}
 """,
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradtrain
 from gradtrain.components.datasets import Dataset, Examples, Facts
 from gradtrain.components.datasets._arrays import read_npz
 from gradtrain.lazy import torch
@@ -22,7 +21,7 @@ class Digits(Dataset):
         return Facts(count=1797, shape=(1, 8, 8), classes=10, range=(0.0, 16.0))
 
     def load(self, base: Path) -> Examples:
-        path = Path(gradtrain.__file__).parent / "data" / "digits.npz"
+        path = Path(__file__).parents[2] / "data" / "digits.npz"
         arrays = read_npz(path, ("x", "y"))
         fields = {"x": torch.from_numpy(arrays["x"]).unsqueeze(1), "y": torch.from_numpy(arrays["y"]).long()}
         return Examples(fields, self.facts(), labels=tuple("0123456789"), files=(path,))

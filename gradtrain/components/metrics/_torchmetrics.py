@@ -31,7 +31,7 @@ class Scored:
             positive = target > 0
             target = positive.long()
             scores = (scores > 0).long() if self.sides == 2 else scores.sigmoid()
-        if self.kind in ("binary", "pm1"):
+        if self.kind in ("binary", "pm1") or (self.kind == "multilabel" and scores.shape[1] == 1):
             scores, target = scores.flatten(), target.flatten()
         if self.metric is None:
             self.metric = self.make(prediction.shape[1] if prediction.ndim > 1 else 1)
@@ -69,15 +69,14 @@ def accumulator(
         what = f"`{name}` is measured by torchmetrics, which is not installed"
         help = 'pip install "gradtrain[metrics]"'
         raise Problem("extra-missing", what, why="it is an extra of gradtrain", help=help) from None
-    if kind == "class":
-        return of(
-            lambda classes: getattr(classification, f"Multiclass{measures}")(num_classes=classes, **options), kind, 1
-        )
-    if kind == "multilabel":
-        return of(
-            lambda labels: getattr(classification, f"Multilabel{measures}")(num_labels=labels, **options), kind, 1
-        )
-    if two_sided:
-        return of(lambda _: getattr(classification, f"Multiclass{measures}")(num_classes=2, **options), kind, 2)
-    options.pop("average", None)
-    return of(lambda _: getattr(classification, f"Binary{measures}")(**options), kind, 1)
+
+    def make(width: int) -> Any:
+        if kind == "class":
+            return getattr(classification, f"Multiclass{measures}")(num_classes=width, **options)
+        if kind == "multilabel" and width > 1:
+            return getattr(classification, f"Multilabel{measures}")(num_labels=width, **options)
+        if two_sided and kind != "multilabel":
+            return getattr(classification, f"Multiclass{measures}")(num_classes=2, **options)
+        return getattr(classification, f"Binary{measures}")(**{k: v for k, v in options.items() if k != "average"})
+
+    return of(make, kind, 2 if two_sided and kind in ("binary", "pm1") else 1)

@@ -29,6 +29,8 @@ class Auroc(Metric):
 class _Area(Scored):
     def value(self) -> float:
         areas = self.computed().reshape(-1)
+        if not bool(areas.isfinite().all()):
+            return float("nan")
         positives = torch.as_tensor(self.positives)
-        defined = ((positives > 0) & (positives < self.count)).expand_as(areas).to(areas.device)
+        defined = ((positives > 0) & (positives < self.count)).reshape(-1).to(areas.device)
         return float(areas[defined].mean()) if bool(defined.any()) else float("nan")

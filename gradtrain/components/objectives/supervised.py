@@ -26,10 +26,11 @@ class _Supervised(Task):
     def __init__(self, losses: Sequence[WeightedLoss]) -> None:
         names = names_of(losses)
         self.items = [(name, item.part.reduced, item.weight) for name, item in zip(names, losses, strict=True)]
-        self.count_of = losses[0].part.count
+        self.first = losses[0].part
 
     def count(self, batch: Batch) -> Tensor | float:
-        return self.count_of(batch["y"])
+        target = batch["y"]
+        return float(len(target)) if self.first.reduce == "sum_per_sample" else self.first.count(target)
 
     def losses(self, update: str, networks: Networks, batch: Batch) -> Terms:
         return self.terms(networks["model"](batch["x"]), batch["y"])

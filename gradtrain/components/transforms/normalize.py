@@ -25,11 +25,12 @@ class Normalize(Transform):
     """One number a channel, or one for all."""
 
     def output_shape(self, shape: Shape) -> Shape:
+        channels = shape[0] if shape else 1
         for name, numbers in (("mean", self.mean), ("std", self.std)):
-            if len(numbers) not in (1, shape[0]):
+            if len(numbers) not in (1, channels):
                 raise Misfit(
                     f"`normalize` has {len(numbers)} numbers in `{name}` for an input of {list(shape)}",
-                    f"write one number, or {shape[0]}",
+                    "write one number" + (f", or {channels}" if channels > 1 else ""),
                 )
         return shape
 

@@ -16,7 +16,9 @@ Refused = Callable[..., Problem]
 def refused() -> Refused:
     """Call something that must raise a `Problem` of this code whose rendered text holds all the words."""
 
-    def refuses(code: str, call: Callable[..., Any], *arguments: Any, says: tuple[str, ...] = (), exit: int = 3) -> Problem:
+    def refuses(
+        code: str, call: Callable[..., Any], *arguments: Any, says: tuple[str, ...] = (), exit: int = 3
+    ) -> Problem:
         with pytest.raises(Problem) as caught:
             call(*arguments)
         problem, text = caught.value, render(caught.value)

@@ -104,7 +104,7 @@ class TestNpz:
         refused("data-format", read_npz, tmp_path / "a.npz", ("x",), says=("`x`",))
 
     def test_a_truncated_archive(self, tmp_path, refused) -> None:
-        np.savez(tmp_path / "a.npz", x=np.arange(1000))
+        np.savez(tmp_path / "a.npz", x=np.arange(400))
         data = (tmp_path / "a.npz").read_bytes()
         for size in (3, 100, len(data) // 2, len(data) - 1):
             (tmp_path / "cut.npz").write_bytes(data[:size])
@@ -216,7 +216,7 @@ class TestIdx:
 
 @pytest.mark.parametrize("kind", ["npz", "deflated", "npy", "idx", "gzip"])
 def test_no_damage_leads_to_another_exception(tmp_path, kind) -> None:
-    """Thousands of damaged files: read or refused, never a reader's own exception."""
+    """Hundreds of damaged files: read or refused, never a reader's own exception."""
     x = np.arange(60, dtype="<f4").reshape(20, 3)
     if kind in ("npz", "deflated"):
         (np.savez if kind == "npz" else np.savez_compressed)(tmp_path / "good.npz", x=x)
@@ -225,8 +225,8 @@ def test_no_damage_leads_to_another_exception(tmp_path, kind) -> None:
         whole = npy(x) if kind == "npy" else gzip.compress(idx(x)) if kind == "gzip" else idx(x)
     draw = random.Random(0)
     path = tmp_path / "bad"
-    refusals = 0
-    for _ in range(1000):
+    statuses = []
+    for _ in range(400):
         data = bytearray(whole)
         for _ in range(draw.choice([1, 1, 2, 8])):
             data[draw.randrange(len(data))] = draw.choice([0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)])
@@ -238,6 +238,6 @@ def test_no_damage_leads_to_another_exception(tmp_path, kind) -> None:
                 npz(path, {"x.npy": bytes(data)}, zipfile.ZIP_STORED)
             read_idx(path) if kind in ("idx", "gzip") else read_npz(path, ("x",))
         except Problem as problem:
-            refusals += 1
-            assert problem.exit_code == 3
-    assert refusals > 200
+            statuses.append(problem.exit_code)
+    assert len(statuses) > 80
+    assert set(statuses) == {3}

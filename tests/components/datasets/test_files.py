@@ -32,7 +32,9 @@ def test_a_neighbour_is_near_by_its_name_and_not_by_its_folder(tmp_path, refused
 
 def test_a_missing_folder_is_named_and_its_neighbour(tmp_path, refused) -> None:
     (tmp_path / "data").mkdir()
-    refused("data-missing", read_bytes, tmp_path / "dat" / "deep" / "x.csv", says=("has no `dat`", "did you mean `data`"))
+    refused(
+        "data-missing", read_bytes, tmp_path / "dat" / "deep" / "x.csv", says=("has no `dat`", "did you mean `data`")
+    )
 
 
 def test_a_file_on_the_way(tmp_path, refused) -> None:

@@ -20,7 +20,10 @@ def test_inputs_have_a_sample_axis_and_images_a_channel(shape, laid) -> None:
     assert inputs(np.zeros(shape, dtype="u1"), "x", HERE).shape == laid
 
 
-@pytest.mark.parametrize(("dtype", "kept"), [("u1", torch.uint8), ("u2", torch.float32), ("i8", torch.float32), ("f8", torch.float32), ("?", torch.float32)])
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [("u1", torch.uint8), ("u2", torch.float32), ("i8", torch.float32), ("f8", torch.float32), ("?", torch.float32)],
+)
 def test_pixels_stay_as_small_as_they_are(dtype, kept) -> None:
     assert inputs(np.ones(3, dtype=dtype), "x", HERE).dtype == kept
 
@@ -48,7 +51,17 @@ def test_no_samples_or_no_features(refused, shape) -> None:
 
 @pytest.mark.parametrize(
     ("y", "classes"),
-    [([0, 1, 2], 3), ([[0], [1]], 2), ([1, 2, 3], 3), ([0, 0], 1), ([0, 9], None), ([5, 6], None), ([-1, 1], None), ([0.0, 1.0], None), ([[0, 1], [1, 0]], None)],
+    [
+        ([0, 1, 2], 3),
+        ([[0], [1]], 2),
+        ([1, 2, 3], 3),
+        ([0, 0], 1),
+        ([0, 9], None),
+        ([5, 6], None),
+        ([-1, 1], None),
+        ([0.0, 1.0], None),
+        ([[0, 1], [1, 0]], None),
+    ],
 )
 def test_classes(y, classes) -> None:
     assert classes_in(torch.tensor(y)) == classes

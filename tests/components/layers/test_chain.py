@@ -224,6 +224,10 @@ class TestShortcut:
     def test_acts_on_the_features_of_a_sequence(self) -> None:
         assert self.names(listed(Linear(out=2)), (5, 4)) == {"shortcut.0.weight": (2, 4)}
 
+    def test_mixes_channels_and_not_times_for_signals(self) -> None:
+        halving = listed(Conv(out=4, kernel=3, padding=1, stride=2))
+        assert self.names(halving, (4, 8)) == {"shortcut.0.weight": (4, 4, 1)}
+
     def test_is_a_1x1_convolution_for_images(self) -> None:
         assert self.names(block(7), (3, 4, 4)) == {"shortcut.0.weight": (7, 3, 1, 1)}
 
