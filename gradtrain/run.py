@@ -304,17 +304,20 @@ class Runner:
             "numbers": numbers, "memory": kept, "measured": self.measured, "kind": parts.kind, "labels": list(parts.labels),
             "features": list(parts.features), "facts": asdict(parts.source),
         }  # fmt: skip
-        protect = {memory.best_step} if memory.best_step is not None else set()
         path = checkpoint.save(
             self.folder.checkpoints,
             self.step,
             tensors,
             facts,
             keep=self.run.checkpoint.keep,
-            protect=protect,
+            protect=self.protected(),
             finite=(state.WEIGHTS,),
         )
         self.display.saved(self.step, str(path), memory.best_step == self.step)
+
+    def protected(self) -> set[int]:
+        """Steps whose checkpoints are never retired."""
+        return {self.memory.best_step} if self.memory.best_step is not None else set()
 
     def restored(self) -> int:
         """Take everything back from the newest checkpoint that is whole; the step it was made at."""
@@ -340,6 +343,9 @@ class Runner:
                 parts.task,
             )
             self.memory, self.measured = Memory(**found.facts["memory"]), found.facts["measured"]
+            checkpoint.retire(
+                self.folder.checkpoints, found.step, keep=self.run.checkpoint.keep, protect=self.protected()
+            )
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             why = f"it does not hold what this run needs ({type(error).__name__}: {error})"
             raise Problem(

@@ -94,17 +94,23 @@ def save(
             write_new(temporary / name, data)
         sync_folder(temporary)
         if target.is_symlink() or target.exists():
-            _retire(target)
+            _drop(target)
         os.rename(temporary, target)
         sync_folder(root)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise refused(error, target) from None
+    retire(root, step, keep=keep, protect=protect)
+    return target
+
+
+def retire(root: Path, step: int, *, keep: int, protect: Iterable[int] = ()) -> None:
+    """Of the checkpoints up to `step`, leave the newest `keep` and those in `protect`; remove what a killed process left."""
+    clean(root)
     present = [number for number in steps(root) if number <= step]  # later ones were skipped when the run was resumed
     for old in set(present) - set(present[-keep:]) - set(protect):
         with contextlib.suppress(OSError):  # a checkpoint that cannot be deleted is no reason to stop a run
-            _retire(root / f"step-{old:08d}")
-    return target
+            _drop(root / f"step-{old:08d}")
 
 
 def clean(root: Path) -> None:
@@ -114,7 +120,7 @@ def clean(root: Path) -> None:
             _delete(path)
 
 
-def _retire(path: Path) -> None:
+def _drop(path: Path) -> None:
     """Take a checkpoint out of sight with one rename, then delete it."""
     gone = path.with_name(f".del-{path.name}-{os.getpid()}")
     os.rename(path, gone)

@@ -98,7 +98,7 @@ def _npy(file: IO[bytes], name: str, size: int, path: Path) -> Array:
         why = "inputs and targets are real numbers of at most 64 bits"
         raise Problem(
             "data-dtype",
-            f"the array {shown} holds {named(dtype)}",
+            f"the array {shown} holds {quote(str(dtype))}",
             place,
             why,
             "save it as float32 or as integers",
@@ -128,7 +128,7 @@ def _npy(file: IO[bytes], name: str, size: int, path: Path) -> Array:
             f"its header names {expected:,} bytes, more are there",
         )
     array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))
+    return array.astype(dtype.newbyteorder("="), order="C", copy=False)  # ascontiguousarray would give () an axis
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> Problem:
