@@ -99,6 +99,10 @@ def assemble(run: Run, examples: Examples, locate: Locate, device: torch.device)
     done, splits, pipeline = _samples(run, examples, kind, numbers, device)
     facts = facts_after(examples.facts, run.data)
 
+    for metric in run.evaluation.metrics:
+        if metric.name() != "loss":
+            metric.start(kind, facts)  # a missing library shows now, not at the first evaluation
+
     torch.manual_seed(run.seed)
     networks = {role: network_of(network, facts, numbers, device) for role, network in run.networks.items()}
     named = parameters(networks)

@@ -199,7 +199,13 @@ class Runner:
             results = {split: self.values(split) for split in (results if chosen != self.step else ())} or results
             results["test"] = self.values("test")
             self.display.evaluated(chosen, "test", results["test"])
-            line = {"kind": "evaluation", "step": self.step, "split": "test", "weights": chosen, "metrics": results["test"]}
+            line = {
+                "kind": "evaluation",
+                "step": self.step,
+                "split": "test",
+                "weights": chosen,
+                "metrics": results["test"],
+            }
             self.journal.write(line)
         return Outcome("finished", reason, self.step, results)
 

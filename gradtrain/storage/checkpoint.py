@@ -64,7 +64,7 @@ def save(
     """Commit a checkpoint and retire old ones: the newest `keep` and those in `protect` stay.
 
     Tensors whose names begin with a prefix in `finite` must be finite: weights that are not are never committed.
-    Raises `Problem`: numerical (nonfinite-weights), resources (full disk, rights); older checkpoints are untouched then.
+    Raises `Problem`: numerical (nonfinite-weights), resources (full disk, rights); older checkpoints are untouched.
     """
     for name, tensor in tensors.items():
         if name.startswith(finite) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -105,7 +105,7 @@ def save(
 
 
 def retire(root: Path, step: int, *, keep: int, protect: Iterable[int] = ()) -> None:
-    """Of the checkpoints up to `step`, leave the newest `keep` and those in `protect`; remove what a killed process left."""
+    """Remove all checkpoints up to `step` but the newest `keep` and those in `protect`, and what a killed process left."""
     clean(root)
     present = [number for number in steps(root) if number <= step]  # later ones were skipped when the run was resumed
     for old in set(present) - set(present[-keep:]) - set(protect):
@@ -115,7 +115,7 @@ def retire(root: Path, step: int, *, keep: int, protect: Iterable[int] = ()) -> 
 
 def clean(root: Path) -> None:
     """Remove what a killed process left: unfinished checkpoints, and old ones half deleted."""
-    for path in root.iterdir():
+    for path in root.iterdir() if root.is_dir() else ():
         if path.name.startswith((".tmp-step-", ".del-step-")):
             _delete(path)
 
@@ -137,13 +137,13 @@ def _delete(path: Path) -> None:
 
 
 def newest(root: Path, warn: Callable[[Problem], None] = lambda problem: None) -> Loaded:
-    """The newest checkpoint that is whole; `warn` is told of every one that was skipped. Raises `Problem` (checkpoint)."""
+    """The newest checkpoint that is whole; `warn` is told of every one skipped. Raises `Problem` (checkpoint)."""
     skipped = []
     for step in sorted(steps(root), key=lambda step: _true_step(root, step), reverse=True):
         try:
             found = load(root, step)
-        except Problem as problem:
-            skipped.append(problem)
+        except Problem as refusal:
+            skipped.append(refusal)
             continue
         if found.step != step:
             warn(
@@ -258,9 +258,10 @@ def _manifest(path: Path) -> dict[str, Any]:
     seal = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
     files = manifest.get("files") if isinstance(manifest, dict) else None
     sound = (
-        isinstance(manifest, dict) and seal == _seal(manifest) and manifest.get("format") == FORMAT and type(manifest.get("step")) is int and 0 <= manifest["step"] < LARGEST_STEP
+        isinstance(manifest, dict) and seal == _seal(manifest) and manifest.get("format") == FORMAT
+        and type(manifest.get("step")) is int and 0 <= manifest["step"] < LARGEST_STEP
         and isinstance(files, dict) and set(files) == set(FILES)
-        and all(isinstance(entry, list) and len(entry) == 2 and type(entry[0]) is int and isinstance(entry[1], str) for entry in files.values())
+        and all(isinstance(e, list) and len(e) == 2 and type(e[0]) is int and isinstance(e[1], str) for e in files.values())
     )  # fmt: skip
     if not sound:
         raise _damaged(path, "manifest.json does not say what it should")

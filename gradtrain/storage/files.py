@@ -24,9 +24,9 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file as one act: a temporary beside it, fsync, rename, fsync of the folder. Raises `Problem` (resources).
+    """Replace a file as one act: a temporary beside it, fsync, rename, fsync of the folder.
 
-    One process at a time may write a path: the run folder's lock sees to that.
+    Raises `Problem` (resources). One process at a time may write a path: the run folder's lock sees to that.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise Problem(
@@ -36,7 +36,9 @@ def write_atomically(path: Path, data: bytes) -> None:
             "gradtrain never writes through links or to devices",
             "remove it",
         )
-    temporary = path.with_name(f".{path.name}.new")  # one name: what a killed process left is taken away by the next write
+    temporary = path.with_name(
+        f".{path.name}.new"
+    )  # one name: what a killed process left is taken away by the next write
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -36,6 +36,12 @@ class Pipeline:
             fields[use.on] = use.part.forward(fields[use.on], learned)
         return {name: self.typed(name, tensor) for name, tensor in fields.items()}
 
+    def undone(self, field: str, tensor: Tensor) -> Tensor:
+        """Predictions of a field in the data's own units: its transforms taken back, the last one first."""
+        for use, learned in reversed(list(zip(self.transforms, self.fitted, strict=True))):
+            tensor = use.part.inverse(tensor, learned) if use.on == field else tensor
+        return tensor
+
     def typed(self, name: str, tensor: Tensor) -> Tensor:
         """Real numbers in the run's dtype; class indices (the only integers a target keeps) stay int64."""
         return (

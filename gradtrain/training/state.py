@@ -45,7 +45,7 @@ def capture(
         f"transform.{i}.{name}": value for i, fitted in enumerate(pipeline.fitted) for name, value in fitted.items()
     }
     tensors["rng.cpu"] = torch.get_rng_state()
-    for index in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0):
+    for index in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0):  # type: ignore[no-untyped-call]
         tensors[f"rng.cuda.{index}"] = torch.cuda.get_rng_state(index)
     return tensors, numbers
 

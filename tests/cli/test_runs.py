@@ -162,3 +162,23 @@ def test_cite_prints_the_papers_of_what_is_used(capsys: pytest.CaptureFixture[st
     out = said(capsys)[0]
     assert "Kingma & Ba (2015)" in out
     assert "Huber" not in out
+
+
+def test_predictions_are_in_the_units_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("line.csv").write_text("x,y\n" + "".join(f"{i},{1000 + 50 * i}\n" for i in range(64)))
+    source = (
+        "{csv: {path: line.csv, target: y}}\n  target: {kind: value}\n  transforms: [standardize, {min_max: {}, on: y}]"
+    )
+    text = CONFIG.replace("{moons: {count: 80}}", source).replace("cross_entropy", "mse").replace("[accuracy]", "[r2]")
+    Path("line.yaml").write_text(
+        text.replace("{mlp: {hidden: [8], out: $data.classes}}", "{layers: [{linear: 1}]}").replace(
+            "epochs: 3", "epochs: 150"
+        )
+    )
+    assert run(["train", "line.yaml", "--run", "l"]) == 0
+    Path("new.csv").write_text("x\n10\n40\n")
+    said(capsys)
+    assert run(["predict", "l", "new.csv"]) == 0
+    head, *rows = said(capsys)[0].splitlines()
+    assert head == "value"
+    assert [float(row) for row in rows] == pytest.approx([1500, 3000], rel=0.05)

@@ -55,7 +55,8 @@ data:
   source: {spirals: {}}
   split: {val: 0.2, test: 0.2}
   batch_size: 20
-model: {layers: [{linear: 16}, tanh, {dropout: 0.1}, {linear: {out: 16, bias: false}}, batch_norm, relu, {linear: $data.classes}]}
+model:
+  layers: [{linear: 16}, tanh, {dropout: 0.1}, {linear: {out: 16, bias: false}}, batch_norm, relu, {linear: $data.classes}]
 loss: cross_entropy
 regularization: [{l2: 1e-3, form: decoupled}]
 optimizer: {adam: {lr: 0.01}}
@@ -111,8 +112,11 @@ class Silent:
 
 @pytest.fixture(scope="session")
 def configs() -> Mapping[str, str]:
-    """Kind of run → its config. Together: dropout, augmentation, momentum and Adam, schedules, the average of the weights,
-    accumulation, early stopping, buffers, clipping."""
+    """Kind of run → its config.
+
+    Together: dropout, augmentation, momentum and Adam, schedules, the average of the weights, accumulation, early
+    stopping, buffers, clipping.
+    """
     return CONFIGS
 
 

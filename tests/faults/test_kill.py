@@ -6,6 +6,7 @@ The parent has imported torch and runs on one thread; a child is forked for ever
 from __future__ import annotations
 
 import errno
+import functools
 import math
 import os
 import random
@@ -49,7 +50,9 @@ class Kind(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def kinds(tmp_path_factory: pytest.TempPathFactory, configs: Mapping[str, str], silent: Callable[[], Any]) -> dict[str, Kind]:
+def kinds(
+    tmp_path_factory: pytest.TempPathFactory, configs: Mapping[str, str], silent: Callable[[], Any]
+) -> dict[str, Kind]:
     """Every kind of run, trained without a break; in this process, so that children find everything imported."""
     made = {}
     for name, text in configs.items():
@@ -184,6 +187,10 @@ def test_kills_around_every_evaluation_and_every_save(
     assert_same_end(tmp_path / "run", kind.reference, journal_of)
 
 
+def saved_at(step: int, what: str, number: int, split: str) -> bool:
+    return (what, number) == ("saved", step)
+
+
 def test_two_resumes_in_one_epoch(
     kinds: dict[str, Kind],
     living: Callable[..., int],
@@ -193,7 +200,7 @@ def test_two_resumes_in_one_epoch(
 ) -> None:
     kind = kinds["conv-crop-flip-batch-norm"]
     for step in (9, 12, 15):  # an epoch has eight steps
-        deadly = Mortal(silent(), lambda what, number, split, step=step: (what, number) == ("saved", step))
+        deadly = Mortal(silent(), functools.partial(saved_at, step))
         assert ended(living(kind.config, tmp_path / "run", deadly)) == -signal.SIGKILL
     assert ended(living(kind.config, tmp_path / "run")) == 0
     assert_same_end(tmp_path / "run", kind.reference, journal_of)

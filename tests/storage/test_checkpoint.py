@@ -80,7 +80,8 @@ def test_views_aliases_parameters_and_random_states_come_back(tmp_path: Path) ->
     whole = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     tensors = {
         "whole": whole, "again": whole, "row": whole[2], "transposed": whole.T, "strided": whole[::2, 1::2],
-        "expanded": whole[:1].expand(5, 4), "channels_last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
+        "expanded": whole[:1].expand(5, 4),
+        "channels_last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
         "parameter": torch.nn.Parameter(whole), "rng": torch.get_rng_state(), "odd/näme 'x'": torch.tensor(1.5),
         "special": torch.tensor([0.0, -0.0, float("inf"), float("nan"), 1e-45]),
     }  # fmt: skip
@@ -193,8 +194,8 @@ def as_folder(folder: Path) -> None:
     (folder / STATE).mkdir()
 
 
-def text(content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / MANIFEST).write_bytes(content) and None  # type: ignore[func-returns-value]
+def text(content: bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / MANIFEST).write_bytes(content)
 
 
 CASES: dict[str, tuple[Callable[[Path], Any], str]] = {

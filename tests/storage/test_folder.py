@@ -39,7 +39,7 @@ def test_eight_processes_never_share_a_number(tmp_path: Path, forked: Forked) ->
             (RunFolder.next(tmp_path, "run").path / str(os.getpid())).touch()
 
     assert [ended(pid) for pid in [forked(take) for _ in range(8)]] == [0] * 8
-    taken = [path for path in (tmp_path / "run").iterdir()]
+    taken = list((tmp_path / "run").iterdir())
     assert sorted(path.name for path in taken) == [f"{number:03d}" for number in range(1, 81)]
     assert all(len(os.listdir(path)) == 2 for path in taken)
 
@@ -85,7 +85,11 @@ def test_a_folder_that_cannot_be_made_is_a_matter_of_resources(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "mkdir", fail)
-    for call in (lambda: RunFolder.create(tmp_path / "new"), lambda: RunFolder.next(tmp_path / "runs", "run")):
+    calls: list[Callable[[], RunFolder]] = [
+        lambda: RunFolder.create(tmp_path / "new"),
+        lambda: RunFolder.next(tmp_path / "runs", "run"),
+    ]
+    for call in calls:
         with pytest.raises(Problem, match=errno.errorcode[number]) as caught:
             call()
         assert caught.value.exit_code == 6
@@ -188,6 +192,7 @@ def test_a_killed_owner_leaves_no_lock(tmp_path: Path, forked: Forked) -> None:
         os.close(ready[1])
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
 def test_a_lock_is_not_inherited_by_programs(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
     with folder.lock():

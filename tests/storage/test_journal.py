@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_lines_come_back(path: Path) -> None:
-    lines = [{"step": 1, "loss": 0.1 + 0.2, "names": ["ä\n", "b"], "none": None}, {"step": 2}]
+    lines: list[dict[str, Any]] = [{"step": 1, "loss": 0.1 + 0.2, "names": ["ä\n", "b"], "none": None}, {"step": 2}]
     journal = Journal(path)
     for line in lines:
         journal.write(line)

@@ -83,7 +83,9 @@ class TestOrder:
             assert torch.equal(2 * batch["x"].flatten(), batch["y"])
 
     def test_samples_are_prepared_then_augmented(self) -> None:
-        source = Batches({"x": X}, 5, seed=1, prepare=lambda fields: {"x": 100 * fields["x"]}, augment=(Noise(std=0.1),))
+        source = Batches(
+            {"x": X}, 5, seed=1, prepare=lambda fields: {"x": 100 * fields["x"]}, augment=(Noise(std=0.1),)
+        )
         plain = first(Batches({"x": X}, 5, seed=1), 7)
         for batch, x in zip(first(source, 7), plain, strict=True):
             assert float((batch - 100 * x).abs().max()) < 1

@@ -35,8 +35,8 @@ def linear(outputs: int) -> nn.Linear:
 
 
 def measured(
-    network: nn.Module, y: Tensor, losses: Sequence[WeightedLoss], size: int, metrics: Sequence[Metric] = (), kind: str = "class",
-    limit: int | None = None,
+    network: nn.Module, y: Tensor, losses: Sequence[WeightedLoss], size: int, metrics: Sequence[Metric] = (),
+    kind: str = "class", limit: int | None = None,
 ) -> dict[str, Value]:  # fmt: skip
     task = Supervised().start(losses, kind, Facts())
     batches = Batches({"x": X, "y": y}, size, seed=0, augment=(Noise(std=10.0),))
@@ -70,7 +70,11 @@ def test_no_real_target_at_all_is_not_a_number() -> None:
 
 def test_several_losses_are_named_and_weighted() -> None:
     network = linear(1)
-    items = [WeightedLoss(part=Mse(), weight=2.0), WeightedLoss(part=Mae(), weight=0.5), WeightedLoss(part=Mse(), weight=1.0)]
+    items = [
+        WeightedLoss(part=Mse(), weight=2.0),
+        WeightedLoss(part=Mae(), weight=0.5),
+        WeightedLoss(part=Mse(), weight=1.0),
+    ]
     found = measured(network, VALUES, items, 5, kind="value")
     error = (network(X) - VALUES).detach()
     mse, mae = error.square().mean().item(), error.abs().mean().item()

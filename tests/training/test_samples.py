@@ -93,4 +93,7 @@ def test_a_small_split_is_transformed_once_and_a_large_one_stays_as_it_is_stored
 def test_what_was_learned_moves_to_the_device() -> None:
     pipeline = Pipeline.fit(uses(Standardize(), ToFloat()), {"x": torch.randn(4, 2)}, torch.float32)
     pipeline.to(torch.device("meta"))
-    assert [{key: t.device.type for key, t in learned.items()} for learned in pipeline.fitted] == [{"mean": "meta", "std": "meta"}, {}]
+    assert [{key: t.device.type for key, t in learned.items()} for learned in pipeline.fitted] == [
+        {"mean": "meta", "std": "meta"},
+        {},
+    ]

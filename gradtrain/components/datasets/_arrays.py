@@ -71,6 +71,9 @@ def _member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name:
     size = members[name].file_size
     if size > most():
         raise too_large(path, f"the array {quote(name)} unpacks to too much", size)
+    if members[name].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        what, why = f"the array {quote(name)} is packed in a way that numpy does not write", "it stores or deflates"
+        raise Problem("data-format", what, Place(str(path)), why, "write it with `numpy.savez_compressed`")
     with archive.open(members[name]) as file:
         return _npy(file, name, size, path)
 

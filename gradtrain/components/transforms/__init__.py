@@ -35,6 +35,10 @@ class Transform(Component):
         """The transformed samples."""
         raise NotImplementedError
 
+    def inverse(self, x: Tensor, fitted: Fitted) -> Tensor:
+        """From transformed values back to the data's own units, for predictions; what has no inverse stays as it is."""
+        return x
+
 
 class TransformUse(Use):
     """One item of `data.transforms`."""

@@ -19,3 +19,6 @@ class MinMax(Transform):
 
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:
         return (x.to(torch.float32) - fitted["low"]) / fitted["width"]
+
+    def inverse(self, x: Tensor, fitted: Fitted) -> Tensor:
+        return x * fitted["width"] + fitted["low"]

@@ -49,3 +49,6 @@ class Normalize(Transform):
 
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:
         return (x.to(torch.float32) - fitted["mean"]) / fitted["std"]
+
+    def inverse(self, x: Tensor, fitted: Fitted) -> Tensor:
+        return x * fitted["std"] + fitted["mean"]

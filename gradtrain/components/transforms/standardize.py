@@ -31,3 +31,6 @@ class Standardize(Transform):
 
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:
         return (x.to(torch.float32) - fitted["mean"]) / fitted["std"]
+
+    def inverse(self, x: Tensor, fitted: Fitted) -> Tensor:
+        return x * fitted["std"] + fitted["mean"]

@@ -26,3 +26,6 @@ class ToFloat(Transform):
 
     def forward(self, x: Tensor, fitted: Fitted) -> Tensor:
         return x.to(torch.float32) / self.max
+
+    def inverse(self, x: Tensor, fitted: Fitted) -> Tensor:
+        return x * self.max

@@ -133,6 +133,11 @@ class TestNpz:
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
         tracemalloc.stop()
 
+    @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_another_way_of_packing(self, tmp_path, refused, method) -> None:
+        npz(tmp_path / "a.npz", {"x.npy": npy(np.ones(3))}, method)
+        refused("data-format", read_npz, tmp_path / "a.npz", ("x",), says=("numpy does not write",))
+
     def test_an_encrypted_member(self, tmp_path, refused) -> None:
         np.savez(tmp_path / "a.npz", x=np.ones(3))
         data = bytearray((tmp_path / "a.npz").read_bytes())
