@@ -46,10 +46,8 @@ def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]
             for use, fitted in zip(trained.pipeline.transforms, trained.pipeline.fitted, strict=True):
                 if use.on == "x":
                     fields["x"] = use.part.forward(fields["x"], fitted)
-            records += _records(
-                trained,
-                trained.task.predict(trained.networks, {"x": trained.pipeline.typed("x", fields["x"])}),
-            )
+            said = trained.task.predict(trained.networks, {"x": trained.pipeline.typed("x", fields["x"])})
+            records += _records(trained, trained.pipeline.undone("y", said) if trained.kind == "value" else said)
     return records
 
 
