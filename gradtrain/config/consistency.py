@@ -18,6 +18,7 @@ class Consistency(Findings):
     def all(self) -> None:
         self.lengths()
         self.names()
+        self.shares()
         self.selection()
         self.schedule()
         self.decay()
@@ -113,6 +114,28 @@ class Consistency(Findings):
                     help="give it a positive weight, or remove it",
                     warn=True,
                 )
+
+    def shares(self) -> None:
+        """Micro-batches must add up to what the whole batch would have been."""
+        if self.run.training.accumulate == 1:
+            return
+        place = self.at("training", "accumulate")
+        uneven = [item for item in self.run.loss if getattr(item.part, "ignore_index", None) is not None]
+        uneven += [item for item in self.run.loss if getattr(item.part, "weights", None) is not None]
+        if summed := [item for item in self.run.loss if item.part.reduce == "sum"]:
+            name = summed[0].part.name()
+            why = "a sum has no mean that micro-batches could share: it would depend on how the batch is cut"
+            self.add(
+                "accumulate-shares",
+                f"`{name}` with `reduce: sum` cannot be accumulated",
+                place,
+                why,
+                "write `reduce: sum_per_sample`",
+            )
+        elif uneven and len(self.run.loss) > 1:
+            what = f"`{uneven[0].part.name()}` counts other targets than the losses beside it"
+            why = "each micro-batch would need another share for every loss"
+            self.add("accumulate-shares", what, place, why, "leave out `accumulate`, and make `batch_size` larger")
 
     def watched(self) -> Iterator[tuple[str, Place]]:
         """(what is watched, where that was written)."""

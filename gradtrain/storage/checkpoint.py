@@ -105,7 +105,7 @@ def save(
 
 
 def retire(root: Path, step: int, *, keep: int, protect: Iterable[int] = ()) -> None:
-    """Remove all checkpoints up to `step` but the newest `keep` and those in `protect`, and what a killed process left."""
+    """Remove the checkpoints up to `step` but the newest `keep` and those in `protect`; and what a kill left behind."""
     clean(root)
     present = [number for number in steps(root) if number <= step]  # later ones were skipped when the run was resumed
     for old in set(present) - set(present[-keep:]) - set(protect):
@@ -261,7 +261,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         isinstance(manifest, dict) and seal == _seal(manifest) and manifest.get("format") == FORMAT
         and type(manifest.get("step")) is int and 0 <= manifest["step"] < LARGEST_STEP
         and isinstance(files, dict) and set(files) == set(FILES)
-        and all(isinstance(e, list) and len(e) == 2 and type(e[0]) is int and isinstance(e[1], str) for e in files.values())
+        and all(isinstance(e, list) and [type(item) for item in e] == [int, str] for e in files.values())
     )  # fmt: skip
     if not sound:
         raise _damaged(path, "manifest.json does not say what it should")

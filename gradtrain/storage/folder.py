@@ -116,7 +116,7 @@ class RunFolder:
         return self.read_json("status.json")
 
     def write_status(self, state: str, *, step: int = 0, reason: str = "", exit_code: int | None = None) -> None:
-        """status.json: state running | finished | interrupted | failed, step, reason, exit code, whether it can be resumed."""
+        """status.json: running | finished | interrupted | failed, step, reason, exit code, if it can be resumed."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         status = {
             "state": state,
@@ -131,7 +131,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder alone; the kernel frees it when the process ends, however it ends. Raises `Problem` (run folder)."""
+        """Hold the folder alone; the kernel frees it when the process ends, however. Raises `Problem` (run folder)."""
         try:
             descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:

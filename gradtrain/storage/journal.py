@@ -88,7 +88,7 @@ class Journal:
 
 
 def read(path: Path) -> Iterator[Line]:
-    """The lines of a journal; a half-written last one is left out. Raises `Problem` for a line that is no JSON object."""
+    """The lines of a journal; a half-written last one is left out. Raises `Problem` for one that is no JSON object."""
     try:
         data = read_regular(path)
     except OSError as error:

@@ -85,6 +85,13 @@ CASES: dict[str, tuple[list[Change], str, int]] = {
     "nesterov-without-momentum": ([("lr: 0.1", "lr: 0.1, nesterov: true")], "bad-value", 10),
     "patience-zero": ([("metrics: [accuracy]}", "metrics: [accuracy]}\nearly_stopping: {patience: 0}")], "out-of-range", 13),
     "keep-one": ([("metrics: [accuracy]}", "metrics: [accuracy]}\ncheckpoint: {keep: 1}")], "out-of-range", 13),
+    "accumulate-a-sum": (
+        [("loss: cross_entropy", "loss: {cross_entropy: {reduce: sum}}"), ("{epochs: 2}", "{epochs: 2, accumulate: 2}")], "accumulate-shares", 11,
+    ),
+    "accumulate-two-counts": (
+        [("loss: cross_entropy", "loss: [{cross_entropy: {ignore_index: 3}}, cross_entropy]"), ("{epochs: 2}", "{epochs: 2, accumulate: 2}")],
+        "accumulate-shares", 11,
+    ),
     "every-without-unit": ([("metrics: [accuracy]", "every: 3")], "bad-value", 12),
 }  # fmt: skip
 

@@ -56,7 +56,7 @@ data:
   split: {val: 0.2, test: 0.2}
   batch_size: 20
 model:
-  layers: [{linear: 16}, tanh, {dropout: 0.1}, {linear: {out: 16, bias: false}}, batch_norm, relu, {linear: $data.classes}]
+  layers: [{linear: 16}, tanh, {dropout: 0.1}, {linear: {out: 16, bias: false}}, batch_norm, relu, {linear: 2}]
 loss: cross_entropy
 regularization: [{l2: 1e-3, form: decoupled}]
 optimizer: {adam: {lr: 0.01}}

@@ -110,9 +110,10 @@ def test_an_official_test_split_stays_as_it_is() -> None:
 
 def test_a_stratified_split_beside_an_official_one_reads_the_right_labels() -> None:
     official = {"train": torch.arange(10, 30), "test": torch.arange(10)}
-    labels = torch.tensor([5] * 10 + [0] * 10 + [1] * 10)
-    found = parts(30, val=0.5, official=official, labels=labels)
-    assert labels[found["val"]].bincount().tolist() == [5, 5]
+    labels = torch.tensor([5] * 10 + [0] * 4 + [1] * 16)
+    for seed in range(10):
+        found = parts(30, val=0.5, official=official, labels=labels, seed=seed)
+        assert labels[found["val"]].bincount().tolist() == [2, 8]
 
 
 def test_an_official_test_split_is_not_replaced() -> None:
