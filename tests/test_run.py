@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gradtrain.problems import Problem
-from gradtrain.report.display import Lines
 from gradtrain.report.compare import differences
+from gradtrain.report.display import Lines
 from gradtrain.run import Outcome
 from gradtrain.start import go_on, measured, start
 from gradtrain.storage import checkpoint
