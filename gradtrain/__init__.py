@@ -34,18 +34,46 @@ if TYPE_CHECKING:
     from gradtrain.problems import Problem
 
 _HOMES = {
-    "Activation": "components.activations", "Augmentation": "components.augmentations", "Dataset": "components.datasets",
-    "Initializer": "components.initializers", "Layer": "components.layers", "Loss": "components.losses",
-    "Metric": "components.metrics", "Model": "components.models", "Normalization": "components.normalizations",
-    "Objective": "components.objectives", "Optimizer": "components.optimizers", "Problem": "problems",
-    "Regularizer": "components.regularizers", "Schedule": "components.schedules", "Transform": "components.transforms",
-    "gradcheck": "interface", "load": "interface", "train": "interface",
-}  # fmt: skip
+    "Activation": "components.activations",
+    "Augmentation": "components.augmentations",
+    "Dataset": "components.datasets",
+    "Initializer": "components.initializers",
+    "Layer": "components.layers",
+    "Loss": "components.losses",
+    "Metric": "components.metrics",
+    "Model": "components.models",
+    "Normalization": "components.normalizations",
+    "Objective": "components.objectives",
+    "Optimizer": "components.optimizers",
+    "Problem": "problems",
+    "Regularizer": "components.regularizers",
+    "Schedule": "components.schedules",
+    "Transform": "components.transforms",
+    "gradcheck": "interface",
+    "load": "interface",
+    "train": "interface",
+}
 
 __all__ = [
-    "Activation", "Augmentation", "Dataset", "Initializer", "Layer", "Loss", "Metric", "Model", "Normalization", "Objective",
-    "Optimizer", "Problem", "Regularizer", "Schedule", "Transform", "gradcheck", "load", "train",
-]  # fmt: skip
+    "Activation",
+    "Augmentation",
+    "Dataset",
+    "Initializer",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Normalization",
+    "Objective",
+    "Optimizer",
+    "Problem",
+    "Regularizer",
+    "Schedule",
+    "Transform",
+    "gradcheck",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -235,9 +235,12 @@ def matching(selector: Selector, candidates: list[Named], at: Place | None, owne
     if not found:
         names = ", ".join(quote(n.name) for n in candidates[:6])
         raise Problem(
-            "selector-empty", f"{owner} selects no parameter: {quote(describe(selector))} matches nothing", at,
-            "a selector that matches nothing is a mistake more often than not", f"the parameters are {names}{', …' if len(candidates) > 6 else ''}",
-        )  # fmt: skip
+            "selector-empty",
+            f"{owner} selects no parameter: {quote(describe(selector))} matches nothing",
+            at,
+            "a selector that matches nothing is a mistake more often than not",
+            f"the parameters are {names}{', …' if len(candidates) > 6 else ''}",
+        )
     return found
 
 
@@ -273,8 +276,18 @@ def _updates(run: Run, named: list[Named], locate: Locate) -> list[Update]:
             if item.form == "decoupled"
         ]
         updates.append(
-            Update(update, rule.part, groups, scales, accumulate=training.accumulate, clip_norm=training.clip_norm, clip_value=training.clip_value, ema=training.ema, decay=decay)
-        )  # fmt: skip
+            Update(
+                update,
+                rule.part,
+                groups,
+                scales,
+                accumulate=training.accumulate,
+                clip_norm=training.clip_norm,
+                clip_value=training.clip_value,
+                ema=training.ema,
+                decay=decay,
+            )
+        )
     return updates
 
 

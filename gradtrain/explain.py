@@ -27,7 +27,7 @@ from gradtrain.training.selectors import Named, matches, parameters
 
 
 def explained(path: Path, profile: str | None, overrides: Sequence[str]) -> Iterator[Any]:
-    """What `gradtrain explain` prints, part by part; reads no data unless the source's facts need it. Raises `Problem`s."""
+    """What `gradtrain explain` prints, part by part; reads data only where its facts need it. Raises `Problem`s."""
     config = read(path, profile, overrides)
     source = config.data().source
     facts = source.facts() or source.load(Path()).facts
@@ -119,11 +119,11 @@ def _backward(run: Run) -> Iterator[Any]:
     yield _heading("from the loss back to the weights")
     clip, training = run.training.clip_norm, run.training
     lines = [
-        "g = ∂ total / ∂ weight, from the last stage to the first: each derivative above multiplies the one that comes back to it"
+        "g = ∂ total / ∂ weight, from the last stage to the first: each derivative above multiplies what comes back"
     ]
     if training.accumulate > 1:
         lines.append(
-            f"g is summed over {training.accumulate} micro-batches of {run.data.batch_size} samples, weighted by their share of real targets"
+            f"g is summed over {training.accumulate} micro-batches, weighted by their share of the real targets"
         )
     if training.clip_value is not None:
         lines.append(f"every element of g is cut to ±{training.clip_value:g}")
@@ -168,10 +168,10 @@ def _group(run: Run, named: Named) -> tuple[str, str]:
             break
     pulls = [f"{decay:g}"] if decay else []
     pulls += [
-        f"2·{p.part.strength:g} decoupled"
+        f"2·{p.part.strength:g} decoupled"  # type: ignore[attr-defined]
         for p in run.regularization
         if p.form == "decoupled" and matches(p.params, named)
-    ]  # type: ignore[attr-defined]
+    ]
     return f"{lr:g}", " + ".join(pulls) or "none"
 
 

@@ -14,7 +14,7 @@ from gradtrain.start import start
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), profile: str | None = None) -> Run:
-    """The validated record of a config. Raises a `Problem`, or an ExceptionGroup of them, with every place that is wrong."""
+    """The validated record of a config. Raises a `Problem`, or an ExceptionGroup of all of them."""
     config = read(Path(path), profile, overrides)
     return config.run(config.data().source.facts(), check)
 
@@ -25,10 +25,10 @@ def train(
     profile: str | None = None,
     folder: str | Path | None = None,
 ) -> Outcome:
-    """Train a config in a new run folder. Raises as the command refuses; `Outcome.results` holds split → metric → value."""
+    """Train a config in a new run folder. Raises `Problem`s; `Outcome.results` holds split → metric → value."""
     return start(Path(path), profile=profile, overrides=overrides, folder=None if folder is None else Path(folder))
 
 
 def gradcheck(select: Sequence[str] = (), seed: int = 0) -> Report:
-    """Prove components: forward is the textbook, autograd's gradient the closed form. Raises `Problem` for an unknown name."""
+    """Prove components: forward is the textbook, autograd the closed form. Raises `Problem` for an unknown name."""
     return check_everything(select, seed)

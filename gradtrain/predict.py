@@ -41,7 +41,7 @@ def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]
     device = next(network.parameters()).device
     records: list[dict[str, Any]] = []
     with torch.no_grad():
-        for chunk in x.split(AT_ONCE):
+        for chunk in torch.split(x, AT_ONCE):
             fields = {"x": chunk.to(device)}
             for use, fitted in zip(trained.pipeline.transforms, trained.pipeline.fitted, strict=True):
                 if use.on == "x":
@@ -98,7 +98,7 @@ def _records(trained: Trained, prediction: Tensor) -> Iterator[dict[str, Any]]:
 
 
 def written(records: list[dict[str, Any]], *, as_json: bool) -> str:
-    """The records as CSV text, or as one JSON object a line. A cell that a spreadsheet would run gets a quote before it."""
+    """The records as CSV text, or one JSON object a line. A cell that a spreadsheet would run gets a quote."""
     if as_json:
         return "".join(json.dumps(record) + "\n" for record in records)
     file = io.StringIO()

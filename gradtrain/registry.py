@@ -33,9 +33,12 @@ class Record(BaseModel):
     """A frozen, strict record: unknown keys, wrong types and non-finite numbers are refused."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False,
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
         arbitrary_types_allowed=True,
-    )  # fmt: skip
+    )
 
 
 @functools.cache
@@ -77,7 +80,7 @@ class Component(Record):
     @classmethod
     def main_parameter(cls) -> str | None:
         """The field that `{name: value}` sets: the first one its own class declares; None when it declares none."""
-        return next((name for name in cls.__dict__.get("__annotations__", ()) if name in cls.model_fields), None)
+        return next((name for name in inspect.get_annotations(cls) if name in cls.model_fields), None)
 
 
 C = TypeVar("C", bound=Component)
@@ -104,9 +107,10 @@ def families() -> dict[str, type[Component]]:
     for folder in sorted(path.parent.name for path in Path(shelves.__path__[0]).glob("*/__init__.py")):
         module = importlib.import_module(f"{shelves.__name__}.{folder}")
         found[folder] = next(
-            value for value in vars(module).values()
+            value
+            for value in vars(module).values()
             if isinstance(value, type) and issubclass(value, Component) and value.__module__ == module.__name__
-        )  # fmt: skip
+        )
     return found
 
 
@@ -172,9 +176,13 @@ def _entry_points(shelf: str) -> dict[str, metadata.EntryPoint]:
 
 def _component_in(module: Any, family: type[C]) -> type[C]:
     return next(
-        value for name, value in vars(module).items()
-        if not name.startswith("_") and isinstance(value, type) and issubclass(value, family) and value.__module__ == module.__name__
-    )  # fmt: skip
+        value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and isinstance(value, type)
+        and issubclass(value, family)
+        and value.__module__ == module.__name__
+    )
 
 
 SECTIONS = ("value", "gradient", "paper", "shape", "note")

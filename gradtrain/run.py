@@ -163,9 +163,17 @@ class Runner:
         if self.patience_is_out():  # stopped before this process began, but killed before it could say so
             return self.finished(self.stopped_early())
         loop = train(
-            parts.networks, parts.task, parts.penalties, parts.updates, parts.rate, parts.splits["train"], parts.precision,
-            parts.parallel, start=start, steps=parts.steps,
-        )  # fmt: skip
+            parts.networks,
+            parts.task,
+            parts.penalties,
+            parts.updates,
+            parts.rate,
+            parts.splits["train"],
+            parts.precision,
+            parts.parallel,
+            start=start,
+            steps=parts.steps,
+        )
         for step in loop:
             self.step = number = step.number
             last = number == parts.steps
@@ -214,10 +222,15 @@ class Runner:
         norm = step.norm if step.norm is not None else self.parts.updates[-1].gradient_norm()
         losses = {name: float(value) for name, value in step.losses.items()}
         line = {
-            "kind": "step", "step": step.number, "epoch": self.epoch(step.number), "loss": {**losses, "total": float(step.total)},
-            "penalty": {name: float(value) for name, value in step.penalties.items()}, "lr": step.rate, "grad_norm": float(norm),
+            "kind": "step",
+            "step": step.number,
+            "epoch": self.epoch(step.number),
+            "loss": {**losses, "total": float(step.total)},
+            "penalty": {name: float(value) for name, value in step.penalties.items()},
+            "lr": step.rate,
+            "grad_norm": float(norm),
             "seconds": round(self.seconds(), 3),
-        }  # fmt: skip
+        }
         if self.run.logging.layers:
             line["grad_norms"] = {
                 n.name: float(n.tensor.grad.norm()) for n in self.parts.parameters if n.tensor.grad is not None
@@ -307,9 +320,14 @@ class Runner:
         )
         kept = {**vars(memory), "seconds": self.seconds(), "journal": self.journal.offset()}
         facts = {
-            "numbers": numbers, "memory": kept, "measured": self.measured, "kind": parts.kind, "labels": list(parts.labels),
-            "features": list(parts.features), "facts": asdict(parts.source),
-        }  # fmt: skip
+            "numbers": numbers,
+            "memory": kept,
+            "measured": self.measured,
+            "kind": parts.kind,
+            "labels": list(parts.labels),
+            "features": list(parts.features),
+            "facts": asdict(parts.source),
+        }
         path = checkpoint.save(
             self.folder.checkpoints,
             self.step,
@@ -369,11 +387,14 @@ class Runner:
         kept = checkpoint.steps(self.folder.checkpoints)
         good = f"the last good checkpoint is of step {max(kept)}" if kept else "no checkpoint was made before it"
         indices = self.parts.splits["train"].indices(self.step)[:8].tolist()
+        rate = self.parts.rate.at(self.step)
         return Problem(
-            "nonfinite", f"{error.what} is {error.value} at step {step}", Place(str(self.folder.path)),
-            f"the update was not made; learning rate {self.parts.rate.at(self.step):.4g}, first samples of the batch {indices}; {good}",
+            "nonfinite",
+            f"{error.what} is {error.value} at step {step}",
+            Place(str(self.folder.path)),
+            f"the update was not made; learning rate {rate:.4g}, first samples of the batch {indices}; {good}",
             "lower the learning rate, clip the gradient (`training.clip_norm: 1.0`), or look for bad samples",
-        )  # fmt: skip
+        )
 
 
 def _better(value: float, best: float | None, mode: str) -> bool:

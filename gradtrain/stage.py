@@ -54,7 +54,7 @@ class Stage(Component):
         raise NotImplementedError
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
-        """The closed-form derivative: incoming gradient `g` [batch, *output] → {"x": …, one per parameter by its name}."""
+        """The derivative: incoming gradient `g` [batch, *output] → {"x": …, one a parameter by its name}."""
         raise NotImplementedError
 
     def kink(self, x: Tensor, **parameters: Tensor) -> Tensor | None:

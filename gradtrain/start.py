@@ -36,9 +36,15 @@ RUNS = Path("runs")
 
 
 def start(
-    path: Path, *, profile: str | None = None, overrides: Sequence[str] = (), folder: Path | None = None, dry_run: bool = False,
-    as_json: bool = False, shown: Display | None = None,
-) -> Outcome:  # fmt: skip
+    path: Path,
+    *,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+    dry_run: bool = False,
+    as_json: bool = False,
+    shown: Display | None = None,
+) -> Outcome:
     """Train a config from its beginning. Raises `Problem`s."""
     config = read(path, profile, overrides)
     if dry_run:
@@ -98,7 +104,7 @@ class Trained:
 
 
 def reopen(path: Path, which: str = "best") -> Trained:
-    """The model of a run with the weights of its best checkpoint (`best`), its newest (`last`) or of a step. Raises `Problem`s."""
+    """The model of a run with its best weights (`best`), its newest (`last`) or those of a step. Raises `Problem`s."""
     folder = RunFolder.open(path)
     found = chosen(folder, which)
     kept = found.facts["facts"]
@@ -195,10 +201,18 @@ def _base(folder: RunFolder) -> Path:
 
 def _environment(run: Run, parts: Parts, base: Path) -> dict[str, Any]:
     return {
-        "gradtrain": _version(), "torch": torch.__version__, "python": platform.python_version(), "platform": platform.platform(),
-        "processor": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads(), "device": str(parts.device),
-        "seed": run.seed, "command": sys.argv, "directory": str(base), "data": {str(path): _hash(path) for path in parts.files},
-    }  # fmt: skip
+        "gradtrain": _version(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": str(parts.device),
+        "seed": run.seed,
+        "command": sys.argv,
+        "directory": str(base),
+        "data": {str(path): _hash(path) for path in parts.files},
+    }
 
 
 def _changed(folder: RunFolder, run: Run, parts: Parts) -> list[Problem]:

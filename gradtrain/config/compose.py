@@ -134,11 +134,12 @@ class Composer:
             keys = list(node.mapping)
             unknown = [key for key in keys if not any(key in registry.names(f) for f in wanted)]
             culprit = unknown[-1] if unknown and len(unknown) < len(keys) else keys[1]
+            said = ", ".join(f"`{word}`" for word in reserved)
             return self.add(
                 "unknown-key" if culprit in unknown else "two-components",
                 f"{quote(culprit)} does not belong beside {quote(next(k for k in keys if k != culprit))}",
                 node.mapping[culprit].at,
-                f"a mapping holds one component{' and its reserved words ' + ', '.join(f'`{r}`' for r in reserved) if reserved else ''}",
+                "a mapping holds one component" + (f" and its reserved words {said}" if said else ""),
                 did_you_mean(culprit, reserved, "parameters of a component are indented below its name"),
             )
         key, parameters = next(iter(node.mapping.items()))
@@ -229,10 +230,12 @@ class Composer:
             if issubclass(cls, Component)
             else f"unknown key {quote(key)}"
         )
-        takes = ", ".join(f"`{name}`" for name in allowed)
+        why = "every key is checked, so that a typo is not silently ignored"
+        if len(allowed) <= 8:
+            why = f"it takes {', '.join(f'`{name}`' for name in allowed)}" if allowed else "it takes no parameters"
         self.add(
             "unknown-key", named, node.at,
-            f"it takes {takes}" if allowed and len(allowed) <= 8 else "it takes no parameters" if not allowed else "every key is checked, so that a typo is not silently ignored",
+            why,
             did_you_mean(key, allowed, _belongs(key, cls)),
         )  # fmt: skip
 

@@ -207,14 +207,13 @@ class Consistency(Findings):
         if total is None and self.facts is not None and run.training.epochs is not None:
             total = run.training.epochs * self.per_epoch()
         part = section.part
-        if isinstance(part, Cosine) and total is not None:
-            if part.warmup >= (part.over or total):
-                self.add(
-                    "warmup-too-long",
-                    f"a warm-up of {part.warmup} {unit} does not end before the schedule's {part.over or total}",
-                    self.at("schedule", "cosine"),
-                    help="make `warmup` shorter",
-                )
+        if isinstance(part, Cosine) and total is not None and part.warmup >= (part.over or total):
+            self.add(
+                "warmup-too-long",
+                f"a warm-up of {part.warmup} {unit} does not end before the schedule's {part.over or total}",
+                self.at("schedule", "cosine"),
+                help="make `warmup` shorter",
+            )
         if isinstance(part, (Cosine, Linear)) and part.over is not None and total is not None and part.over > total:
             self.add(
                 "schedule-too-long",
@@ -244,10 +243,13 @@ class Consistency(Findings):
                     )
                 elif item.form == "penalty" and rule.part.name() in adaptive:
                     self.add(
-                        "penalty-with-adam", f"`{item.part.name()}` as a penalty is rescaled by `{rule.part.name()}`", self.of(item),
-                        "the penalty's gradient is divided by the gradient's size like any other, so weights with large gradients are pulled less",
-                        "write `form: decoupled` beside it if you mean AdamW's decay", warn=True,
-                    )  # fmt: skip
+                        "penalty-with-adam",
+                        f"`{item.part.name()}` as a penalty is rescaled by `{rule.part.name()}`",
+                        self.of(item),
+                        "the penalty's gradient is divided by the gradient's size, so large gradients are pulled less",
+                        "write `form: decoupled` beside it if you mean AdamW's decay",
+                        warn=True,
+                    )
 
     def targets(self) -> None:
         run = self.run

@@ -47,7 +47,7 @@ class Config:
         return data  # type: ignore[no-any-return]
 
     def run(self, facts: Facts | None, checks: Callable[[Run, Composer, Facts | None], None] | None = None) -> Run:
-        """The whole run; `facts` None leaves what depends on the data unchecked. Raises a group of `Problem`s (exit code 2)."""
+        """The whole run; `facts` None leaves what depends on the data unchecked. Raises `Problem`s (exit code 2)."""
         sections = self.root.mapping or {}
         composer = Composer(facts=None if facts is None else {name: getattr(facts, name, None) for name in FACT_NAMES})
         composer.blocks = Blocks.read(sections.get("blocks"), composer.problems)
@@ -70,7 +70,7 @@ class Config:
 
 
 def read(path: Path, profile: str | None = None, overrides: Sequence[str] = ()) -> Config:
-    """The config at `path` with its bases, a profile and command-line overrides merged in. Raises `Problem`s (exit code 2)."""
+    """The config at `path`, its bases, a profile and overrides merged in. Raises `Problem`s (exit code 2)."""
     parsed = read_file(path)
     config = Config(str(path), _extended(parsed.root, path, (path.resolve(),)), list(parsed.warnings))
     sections = config.root.mapping or {}

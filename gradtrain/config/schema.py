@@ -22,13 +22,19 @@ REFERENCE: Schema = {
     "description": "A fact of the data (`$data.classes`) or an argument of a block.",
 }
 SCALARS: dict[Any, Schema] = {
-    int: {"type": "integer"}, float: {"type": "number"}, str: {"type": "string"}, bool: {"type": "boolean"}, Path: {"type": "string"},
-    Any: {}, type(None): {"type": "null"}, dict: {"type": "object"},
-}  # fmt: skip
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    Path: {"type": "string"},
+    Any: {},
+    type(None): {"type": "null"},
+    dict: {"type": "object"},
+}
 
 
 def json_schema() -> Schema:
-    """The schema (draft 2020-12) of one config; the three spellings of every component, with its parameters' documentation."""
+    """The schema (draft 2020-12) of one config, with the three spellings of every component and its documentation."""
     maker = _Maker()
     sections = maker.fields(Run)
     sections["properties"] |= {
@@ -47,9 +53,12 @@ def json_schema() -> Schema:
     required = [name for name in sections.pop("required", []) if name != "objective"]
     # a config that extends another one may leave anything to its base
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "gradtrain config", **sections,
-        "anyOf": [{"required": ["extends"]}, {"required": required}], "$defs": maker.definitions,
-    }  # fmt: skip
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "gradtrain config",
+        **sections,
+        "anyOf": [{"required": ["extends"]}, {"required": required}],
+        "$defs": maker.definitions,
+    }
 
 
 class _Maker:
@@ -136,7 +145,7 @@ class _Maker:
         named: bool = True,
         blocks: bool = False,
     ) -> Schema:
-        """`name`, `{name: value}` or `{name: {parameter: …}}`; in lists of layers also `norm` and the config's own blocks."""
+        """`name`, `{name: value}` or `{name: {parameter: …}}`; in lists of layers also `norm` and blocks."""
         known = {name: registry.find(family, name) for family in families for name in registry.names(family)}
         spellings = {name: self.parameters(name, cls) for name, cls in known.items()}
         names: Schema = {"enum": [*known, *(["norm"] if blocks else [])]}

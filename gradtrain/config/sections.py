@@ -59,7 +59,7 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def _name(text: str) -> str:
     if not RUN_NAME.fullmatch(text) or ".." in text:
         raise ValueError(
-            "a name is up to 64 letters, digits, `.`, `_` and `-`, and begins with a letter or digit: it names the run's folder"
+            "a name is up to 64 letters, digits, `.`, `_` and `-`, and begins with a letter or digit: a folder gets it"
         )
     return text
 
@@ -127,7 +127,7 @@ class Init(Use):
 class Network(Use):
     """One network: an architecture by name, or a list of layers."""
 
-    part: Model | None = None
+    part: Model | None = None  # type: ignore[assignment]
     layers: Layers | None = None
     """The layers, in order."""
     input: PositiveInt | tuple[PositiveInt, ...] | None = None
@@ -145,7 +145,7 @@ class Penalty(Use):
     weight: PositiveFloat = 1.0
     """A factor on top of the penalty's own strength."""
     form: Literal["penalty", "decoupled"] = "penalty"
-    """`penalty` adds it to the loss; `decoupled` shrinks the weights beside the gradient step, as AdamW does (l2 only)."""
+    """`penalty` adds it to the loss; `decoupled` shrinks the weights beside the step, as AdamW does (l2 only)."""
 
 
 class Group(Record):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from gradtrain.components.activations.sigmoid import Sigmoid
 from gradtrain.components.activations.softmax import Softmax
+from gradtrain.components.augmentations import Augmentation
 from gradtrain.components.layers import Layers, Placed
 from gradtrain.components.layers._chain import links
 from gradtrain.components.layers.dropout import Dropout
@@ -63,29 +65,29 @@ class Shapes(Findings):
                 self.at("data", "batch_size"),
                 help="make the batch smaller, or `drop_last: false`",
             )
-        if any(
-            isinstance(stage, BatchNorm) for network in run.networks.values() for stage in _parts(layers_of(network))
-        ):
-            if data.batch_size == 1 or (not data.drop_last and size % step == 1 and run.training.accumulate == 1):
-                why = (
-                    "batch_norm cannot take the variance of one sample"
-                    if data.batch_size == 1
-                    else f"{size} samples in batches of {step} leave a last one of 1, whose variance batch_norm cannot take"
-                )
-                self.add(
-                    "batch-of-one",
-                    "a batch of one sample reaches `batch_norm`",
-                    self.at("data", "batch_size"),
-                    why,
-                    "write `drop_last: true`, or another `batch_size`",
-                )
+        stages = [stage for network in run.networks.values() for stage in _parts(layers_of(network))]
+        lonely = data.batch_size == 1 or (not data.drop_last and size % step == 1 and run.training.accumulate == 1)
+        if lonely and any(isinstance(stage, BatchNorm) for stage in stages):
+            why = (
+                "batch_norm cannot take the variance of one sample"
+                if data.batch_size == 1
+                else f"{size} samples in batches of {step} leave a last one of 1, which has no variance"
+            )
+            self.add(
+                "batch-of-one",
+                "a batch of one sample reaches `batch_norm`",
+                self.at("data", "batch_size"),
+                why,
+                "write `drop_last: true`, or another `batch_size`",
+            )
 
     def input_shape(self) -> Shape | None:
         """The shape of one sample as the network sees it; refuses transforms that do not fit."""
         if self.facts is None or self.facts.shape is None:
             return None
         shape, span = self.facts.shape, self.facts.range
-        for item in (*self.run.data.transforms, *self.run.data.augment):
+        items: list[TransformUse | Augmentation] = [*self.run.data.transforms, *self.run.data.augment]
+        for item in items:
             part = item.part if isinstance(item, TransformUse) else item
             if isinstance(item, TransformUse) and item.on != "x":
                 continue
@@ -202,7 +204,7 @@ class Shapes(Findings):
                 "`binary_cross_entropy` applies it itself: twice, every answer lies between ½ and 0.73",
                 "remove the sigmoid",
             )
-        for before, after in zip(layers, layers[1:], strict=False):
+        for before, after in pairwise(layers):
             if (
                 getattr(before.part, "bias", False) is True
                 and isinstance(after.part, Normalization)

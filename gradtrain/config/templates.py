@@ -15,7 +15,7 @@ seed: 0
 TEMPLATES = {
     "classify": """
 data:
-  source: digits                  # or {csv: {path: table.csv, target: kind}}, {npz: data.npz}; `gradtrain list datasets`
+  source: digits                  # or {csv: {path: table.csv, target: kind}}, …; `gradtrain list datasets`
   split: {train: 0.7, val: 0.15, test: 0.15, stratify: true}
   transforms: [flatten, standardize]
   batch_size: 64

@@ -182,8 +182,13 @@ class _Parser:
         for number, line in enumerate(self.lines):
             if found := _FORBIDDEN.search(line):
                 escaped = found[0].encode("unicode_escape").decode()
-                self.add("config-encoding", f"control character {quote(escaped)} in the text", self.place(number, found.start()),
-                         "a config is plain text: control and direction marks can hide what it says", "remove it")  # fmt: skip
+                self.add(
+                    "config-encoding",
+                    f"control character {quote(escaped)} in the text",
+                    self.place(number, found.start()),
+                    "a config is plain text: control and direction marks can hide what it says",
+                    "remove it",
+                )
         if self.problems:
             raise several(self.problems, self.name)
 
@@ -311,8 +316,13 @@ class _Parser:
         if len(raw) > MAX_STRING:
             self.add("config-limit", "a text longer than 64 KiB", place, "no sane config is that large")
         if found := _FORBIDDEN.search(raw):
-            self.add("config-encoding", f"control character {quote(found[0].encode('unicode_escape').decode())} in a text", place,
-                     "control and direction marks can hide what a text says", "remove it")  # fmt: skip
+            self.add(
+                "config-encoding",
+                f"control character {quote(found[0].encode('unicode_escape').decode())} in a text",
+                place,
+                "control and direction marks can hide what a text says",
+                "remove it",
+            )
         plain = event.style is None or event.style == ""
         value = plain_scalar(raw) if plain else raw
         if isinstance(value, int) and not -LARGEST_INT - 1 <= value <= LARGEST_INT:

@@ -1,4 +1,4 @@
-"""All problems of a config file at once: syntax, schema, every profile, every cross-check; no data is read unless asked."""
+"""All problems of a config file at once: syntax, schema, profiles, cross-checks; no data is read unless asked."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -196,7 +197,8 @@ class Lines:
         speed = (number_ - self.plan.start) * self.plan.samples / max(1e-9, time.monotonic() - self.started)
         grad = f" grad_norm {number(norm)}" if norm is not None else ""
         self.say(
-            f"step {number_}/{self.plan.steps} epoch {(number_ - 1) // self.plan.per_epoch + 1} loss {number(loss)} lr {number(rate)}{grad} samples/s {speed:.0f}"
+            f"step {number_}/{self.plan.steps} epoch {(number_ - 1) // self.plan.per_epoch + 1} "
+            f"loss {number(loss)} lr {number(rate)}{grad} samples/s {speed:.0f}"
         )
 
     def evaluated(self, number_: int, split: str, values: Mapping[str, Any]) -> None:
@@ -220,14 +222,13 @@ class Lines:
         try:
             print(text, file=self.stream, flush=True)
         except OSError:
-            self.stream = self.console.file = _Nowhere()
+            self.stream = _Nowhere()
+            self.console = Console(file=self.stream, width=100)
 
 
-class _Nowhere:
+class _Nowhere(io.StringIO):
     def write(self, text: str) -> int:
         return len(text)
-
-    def flush(self) -> None: ...
 
 
 class Events(Lines):

@@ -51,7 +51,10 @@ def plan_of(run: Run, parts: Parts, folder: str, start: int, watched: str | None
     """The plan of a run that begins at step `start`."""
     sizes = ", ".join(f"{name} {batches.count:,}" for name, batches in parts.splits.items())
     rule = next(iter(run.rules.values())).part.name()
-    facts = f"{run.data.source.name()}: {sizes} samples · {rule} · {parts.steps:,} steps of {parts.splits['train'].size} · {parts.device} {run.precision} seed {run.seed}"
+    steps = f"{parts.steps:,} steps of {parts.splits['train'].size}"
+    facts = (
+        f"{run.data.source.name()}: {sizes} samples · {rule} · {steps} · {parts.device} {run.precision} seed {run.seed}"
+    )
     return Plan(
         run.name,
         folder,

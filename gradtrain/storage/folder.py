@@ -71,9 +71,12 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise Problem(
-                    "run-exists", f"{quote(str(path))} exists and is not empty", Place(str(path)), "a run never writes over another one",
+                    "run-exists",
+                    f"{quote(str(path))} exists and is not empty",
+                    Place(str(path)),
+                    "a run never writes over another one",
                     f"`gradtrain resume {path}` goes on with it, or name another folder",
-                )  # fmt: skip
+                )
             return cls._made(path)
         except FileExistsError:
             raise Problem(

@@ -91,11 +91,11 @@ class Batches:
             device = next(iter(self.fields.values())).device
             if whole:
                 pieces = {
-                    name: tensor[order.to(device)].split(self.size) if self.shuffle else tensor.split(self.size)
+                    name: torch.split(tensor[order.to(device)] if self.shuffle else tensor, self.size)
                     for name, tensor in self.fields.items()
                 }
             else:
-                chunks = order.to(device).split(self.size)
+                chunks = torch.split(order.to(device), self.size)
             for position in range(first, self.per_epoch):
                 if whole:
                     batch = {name: piece[position] for name, piece in pieces.items()}

@@ -12,7 +12,7 @@ terminal or the file system, and can be pasted into a notebook.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from gradtrain.components.objectives import Task
-    from gradtrain.training.batches import Batches
+    from gradtrain.training.batches import Batch, Batches
     from gradtrain.training.parallel import Parallel
     from gradtrain.training.penalties import Penalties
     from gradtrain.training.precision import Precision
@@ -65,7 +65,7 @@ def train(
             losses: Mapping[str, Tensor] = {}
             penalty: Mapping[str, Tensor] = {}
 
-            def evaluate(update: Update = update) -> Tensor:  # L-BFGS and SAM evaluate more than once a step
+            def evaluate(batch: Batch = batch, update: Update = update) -> Tensor:  # L-BFGS and SAM call it again
                 nonlocal losses, penalty
                 whole: Tensor | None = None
                 update.zero_grad()
@@ -82,6 +82,3 @@ def train(
             norm = update.clip(precision, total)  # clip
             update.step(precision, lr, evaluate)  # update
         yield Step(number + 1, losses, penalty, total, norm, lr)
-
-
-Evaluate = Callable[[], Tensor]

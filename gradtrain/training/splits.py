@@ -16,7 +16,7 @@ Sizes = Mapping[str, float | int | None]
 def split(
     count: int, sizes: Sizes, official: Mapping[str, Tensor], labels: Tensor | None, seed: int
 ) -> dict[str, Tensor]:
-    """Split name → int64 indices. An official test split stays as it is; `val` and a new `test` are carved from the rest.
+    """Split name → int64 indices. An official test split stays as it is; `val` and `test` are carved from the rest.
 
     `sizes` holds fractions (floats up to 1) or counts for train, val and test; train None takes what is left.
     With `labels` [count] (int64), every part keeps the classes' shares. Raises `Problem` (data).
@@ -72,7 +72,7 @@ def split(
 def _stratified(pool: Tensor, labels: Tensor, draw: torch.Generator) -> Tensor:
     """An order in which every prefix holds the classes in their shares: each class's samples are spread evenly."""
     position = torch.empty(len(pool), dtype=torch.float64)
-    for label in labels.unique():
+    for label in torch.unique(labels):
         members = (labels == label).nonzero().flatten()
         if len(members) < 2:
             raise Problem(

@@ -51,9 +51,14 @@ def capture(
 
 
 def restore(
-    tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], networks: Mapping[str, nn.Module], updates: Sequence[Update],
-    rate: LearningRate, precision: Precision, task: Task,
-) -> None:  # fmt: skip
+    tensors: Mapping[str, Tensor],
+    numbers: Mapping[str, Any],
+    networks: Mapping[str, nn.Module],
+    updates: Sequence[Update],
+    rate: LearningRate,
+    precision: Precision,
+    task: Task,
+) -> None:
     """Take back what `capture` gave; names and shapes must fit (`mismatches` says whether they do)."""
     restore_weights(tensors, networks)
     for name, average in averages(networks, updates).items():

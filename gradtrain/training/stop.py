@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Stop:
-    """Signals as a flag that the run reads between steps and between batches of an evaluation.
+    """Signals as a flag that the run reads between two steps.
 
     The first SIGINT, SIGTERM or SIGHUP asks the run to save and end; the second SIGINT ends it at once. A process that
     was started with SIGHUP ignored (nohup) keeps ignoring it.
@@ -22,7 +22,7 @@ class Stop:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Stop]:
-        kept: dict[int, Any] = {}
+        kept: dict[signal.Signals, Any] = {}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError):  # only the main thread may listen
                 if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):

@@ -14,7 +14,7 @@ from gradtrain.training.precision import Precision
 
 
 class NonFinite(ArithmeticError):
-    """The loss or the norm of the gradient is not a finite number; raised before the update, so the weights are sound."""
+    """The loss or the norm of the gradient is not finite; raised before the update, so the weights are sound."""
 
     def __init__(self, what: str, value: float) -> None:
         super().__init__(f"{what} is {value}")
@@ -70,7 +70,7 @@ class Update:
         return norm
 
     def step(self, precision: Precision, lr: float, evaluate: Callable[[], Tensor]) -> None:
-        """Change the weights once. `evaluate` computes the gradients again, for rules that ask for them more than once."""
+        """Change the weights once. `evaluate` computes the gradients anew, for rules that ask for them again."""
         if lr != self.rate:
             self.rate = lr
             for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):

@@ -24,7 +24,9 @@ def main() -> None:
             lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
             seconds.append(max(line.get("seconds", 0.0) for line in lines))
     mean, spread = statistics.mean(accuracies), statistics.stdev(accuracies)
-    print(json.dumps({"accuracy_mean": mean, "accuracy_std": spread, "accuracies": accuracies, "train_seconds": seconds}))
+    print(
+        json.dumps({"accuracy_mean": mean, "accuracy_std": spread, "accuracies": accuracies, "train_seconds": seconds})
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Steps a second of gradtrain and of a hand-tuned raw PyTorch loop that does the same work, side by side in one process.
+"""Steps a second of gradtrain and of a hand-tuned raw PyTorch loop that does the same work, side by side.
 
     python tests/benchmarks/steps.py digits-mlp [--steps 2000] [--rounds 7] [--threads 1]
     python tests/benchmarks/steps.py fashion-cnn --steps 60 --rounds 5
@@ -103,7 +103,7 @@ class Raw:
             lr = self.rates[self.step % len(self.rates)]
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            for name, strength, form in self.penalties:
+            for _, strength, form in self.penalties:
                 if form == "decoupled":
                     torch._foreach_mul_([w.detach() for w in self.weights], 1 - 2 * lr * strength)
             optimizer.step()
@@ -164,13 +164,22 @@ def main() -> None:
                 )
             rounds.append(pair)
     ratios = sorted(pair["ours"] / pair["raw"] for pair in rounds)
-    print(json.dumps({
-        "config": options.config, "threads": options.threads, "rounds": options.rounds, "steps": options.steps,
-        "ours_steps_per_s": round(statistics.median(p["ours"] for p in rounds), 1),
-        "raw_steps_per_s": round(statistics.median(p["raw"] for p in rounds), 1),
-        "ratio_median": round(statistics.median(ratios), 4), "ratio_min": round(ratios[0], 4), "ratio_max": round(ratios[-1], 4),
-        "finite": math.isfinite(ratios[0]),
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "config": options.config,
+                "threads": options.threads,
+                "rounds": options.rounds,
+                "steps": options.steps,
+                "ours_steps_per_s": round(statistics.median(p["ours"] for p in rounds), 1),
+                "raw_steps_per_s": round(statistics.median(p["raw"] for p in rounds), 1),
+                "ratio_median": round(statistics.median(ratios), 4),
+                "ratio_min": round(ratios[0], 4),
+                "ratio_max": round(ratios[-1], 4),
+                "finite": math.isfinite(ratios[0]),
+            }
+        )
+    )
 
 
 def measured(runner: Runner, steps: int) -> float:

@@ -39,9 +39,18 @@ def model(seed: int = 0) -> nn.Module:
 
 
 def steps(
-    network: nn.Module, *, number: int = 6, size: int = 16, x: Tensor = X, y: Tensor = Y, loss: object = None, optimizer: object = None,
-    penalty: float = 0.0, schedule: object = None, **options: object,
-) -> list[Step]:  # fmt: skip
+    network: nn.Module,
+    *,
+    number: int = 6,
+    size: int = 16,
+    x: Tensor = X,
+    y: Tensor = Y,
+    loss: object = None,
+    optimizer: object = None,
+    penalty: float = 0.0,
+    schedule: object = None,
+    **options: object,
+) -> list[Step]:
     optimizer = optimizer or Sgd(lr=0.1)
     networks = {"model": network}
     named = parameters(networks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from gradtrain.lazy import Tensor, torch
 from gradtrain.registry import Component, Use
@@ -59,7 +59,7 @@ class Loss(Component):
 
     def samples(self, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
         """(prediction, target) pairs in float64 from the domain of `kinds[0]`: generic ones and boundary ones."""
-        draw = {"generator": generator, "dtype": torch.float64}
+        draw: dict[str, Any] = {"generator": generator, "dtype": torch.float64}
         prediction = 2 * torch.randn(7, 3, **draw)
         bits = torch.randint(0, 2, (7, 3), generator=generator).double()
         match self.kinds[0]:

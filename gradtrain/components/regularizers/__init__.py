@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradtrain.lazy import Tensor, torch
 from gradtrain.registry import Component
 
@@ -30,7 +32,7 @@ class Regularizer(Component):
 
     def samples(self, generator: torch.Generator) -> list[Tensor]:
         """Weights in float64: a matrix, a filter bank, a vector, and one with exact zeros."""
-        draw = {"generator": generator, "dtype": torch.float64}
+        draw: dict[str, Any] = {"generator": generator, "dtype": torch.float64}
         holed = torch.randn(3, 4, **draw)
         holed[0] = 0.0
         return [torch.randn(5, 4, **draw), torch.randn(3, 2, 3, 3, **draw), torch.randn(6, **draw), holed]
