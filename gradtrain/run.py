@@ -6,14 +6,9 @@ import contextlib
 import math
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
-from gradtrain.assemble import Parts, assemble, device_of, target_kind
-from gradtrain.components.datasets import Examples
+from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
-from gradtrain.config.checks import check
-from gradtrain.config.load import Config
 from gradtrain.config.sections import Run
 from gradtrain.problems import Place, Problem
 from gradtrain.report.display import Display
@@ -24,7 +19,6 @@ from gradtrain.storage.journal import Journal
 from gradtrain.training import state
 from gradtrain.training.evaluation import measure
 from gradtrain.training.loop import Step, train
-from gradtrain.training.precision import warning
 from gradtrain.training.stop import Stop
 from gradtrain.training.update import NonFinite
 
@@ -55,38 +49,6 @@ class Outcome:
     step: int
     results: dict[str, dict[str, Value]] = field(default_factory=dict)
     exit_code: int = 0
-
-
-def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
-    """The validated run and its parts. Raises `Problem`s: configuration, data, resources.
-
-    `base` is where relative paths of data begin.
-    """
-    data = config.data()
-    config.run(data.source.facts(), check)
-    examples: Examples = data.source.load(base)
-    places: dict[int, Place] = {}
-
-    def checked(run: Run, composer: Any, facts: Any) -> None:
-        check(run, composer, facts)
-        places.update({key: node.at for key, node in composer.places.items()})
-        kept.append(composer)
-
-    kept: list[Any] = []  # keeps the records alive whose ids `places` knows
-    config.warnings.clear()
-    run = config.run(examples.facts, checked)
-    if target_kind(run.data, examples.facts) is None:
-        raise Problem(
-            "missing-key",
-            "the kind of target is not known",
-            Place(config.path),
-            "this source does not say what its targets are",
-            "add `target: {kind: class}` (or value, binary, …) under `data:`",
-        )
-    device = device_of(run.device)
-    warnings = [*config.warnings, *([found] if (found := warning(run.precision, device)) else [])]
-    parts = assemble(run, examples, lambda record: places.get(id(record)), device)
-    return run, parts, warnings
 
 
 def execute(

@@ -16,23 +16,57 @@ from typing import Any
 import torch
 from torch import nn
 
-from gradtrain.assemble import Parts, device_of, dtype_of, facts_after, network_of
-from gradtrain.components.datasets import Facts
+from gradtrain.assemble import Parts, assemble, device_of, dtype_of, facts_after, network_of, target_kind
+from gradtrain.components.datasets import Examples, Facts
 from gradtrain.components.objectives import Task
+from gradtrain.config.checks import check
 from gradtrain.config.load import Config, read
 from gradtrain.config.scalars import dump
 from gradtrain.config.sections import Run
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.report.display import Display, display
-from gradtrain.run import Outcome, execute, prepare
+from gradtrain.run import Outcome, execute
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder
 from gradtrain.training import state
 from gradtrain.training.evaluation import measure
+from gradtrain.training.precision import warning
 from gradtrain.training.samples import Pipeline
 
 RUNS = Path("runs")
 """Where runs are kept, relative to where the command is started."""
+
+
+def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
+    """The validated run and its parts. Raises `Problem`s: configuration, data, resources.
+
+    `base` is where relative paths of data begin.
+    """
+    data = config.data()
+    config.run(data.source.facts(), check)
+    examples: Examples = data.source.load(base)
+    places: dict[int, Place] = {}
+
+    def checked(run: Run, composer: Any, facts: Any) -> None:
+        check(run, composer, facts)
+        places.update({key: node.at for key, node in composer.places.items()})
+        kept.append(composer)
+
+    kept: list[Any] = []  # keeps the records alive whose ids `places` knows
+    config.warnings.clear()
+    run = config.run(examples.facts, checked)
+    if target_kind(run.data, examples.facts) is None:
+        raise Problem(
+            "missing-key",
+            "the kind of target is not known",
+            Place(config.path),
+            "this source does not say what its targets are",
+            "add `target: {kind: class}` (or value, binary, …) under `data:`",
+        )
+    device = device_of(run.device)
+    warnings = [*config.warnings, *([found] if (found := warning(run.precision, device)) else [])]
+    parts = assemble(run, examples, lambda record: places.get(id(record)), device)
+    return run, parts, warnings
 
 
 def start(

@@ -15,9 +15,10 @@ from typing import Any
 import yaml
 
 from gradtrain.config.scalars import LARGEST_INT, plain_scalar
+from gradtrain.config.text import text_of
 from gradtrain.problems import Place, Problem, quote, several
 
-MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_STRING = 1 << 20, 32, 20_000, 1 << 16
+MAX_DEPTH, MAX_NODES, MAX_STRING = 32, 20_000, 1 << 16
 
 
 @dataclass(slots=True)
@@ -76,62 +77,12 @@ class Parsed:
 
 def read_file(path: Path) -> Parsed:
     """The tree of a config file. Raises `Problem` or a group of them (exit code 2)."""
-    name = str(path)
-    if not path.is_file():
-        if path.is_dir():
-            raise Problem(
-                "config-missing",
-                f"{quote(name)} is a directory, not a config file",
-                help=_yaml_files_in(path),
-            )
-        if path.exists():
-            raise Problem(
-                "config-missing",
-                f"{quote(name)} is not a regular file",
-                why="a config is read from a regular file only",
-            )
-        raise Problem("config-missing", f"no config file at {quote(name)}", help=_nearest_file(path))
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Problem(
-            "config-missing", f"cannot read {quote(name)}: {error.strerror}", help="check its rights"
-        ) from None
-    return parse(_decode(data, name), name)
+    return parse(text_of(path), str(path))
 
 
 def parse(text: str, name: str) -> Parsed:
     """The tree of a YAML text; `name` is how places call it. Raises `Problem` or a group of them (exit code 2)."""
     return _Parser(text, name).parsed()
-
-
-def _decode(data: bytes, name: str) -> str:
-    if len(data) > MAX_BYTES:
-        raise Problem(
-            "config-limit",
-            "the file is larger than 1 MiB",
-            Place(name),
-            "a config is read whole and kept small",
-        )
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise Problem(
-            "config-encoding", "the file is UTF-16", Place(name), "a config is UTF-8 text", "save it as UTF-8"
-        )
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", "replace")
-        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-        binary = b"\0" in data[:4096] or data[:4] == b"\x89PNG"
-        raise Problem(
-            "config-encoding",
-            f"byte 0x{data[error.start]:02x} at offset {error.start} is not UTF-8"
-            + (": this is not a text file" if binary else ""),
-            Place(name, line, column),
-            "a config is UTF-8 text",
-            "save it as UTF-8",
-        ) from None
 
 
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -389,16 +340,3 @@ class _Parser:
             else:
                 parent.value[key] = node
         return None
-
-
-def _nearest_file(path: Path) -> str:
-    from gradtrain.problems import did_you_mean
-
-    folder = path.parent
-    near = [str(folder / p.name) for p in folder.glob("*.y*ml")] if folder.is_dir() else []
-    return did_you_mean(str(path), near, "`gradtrain init` writes a config to start from")
-
-
-def _yaml_files_in(path: Path) -> str:
-    found = sorted(str(p) for p in path.glob("*.y*ml"))[:3]
-    return f"name one of its files: {', '.join(quote(f) for f in found)}" if found else "name a YAML file"

@@ -28,7 +28,8 @@ from gradtrain.assemble import Parts
 from gradtrain.config.load import read
 from gradtrain.config.sections import Run
 from gradtrain.report.display import Lines
-from gradtrain.run import Runner, prepare
+from gradtrain.run import Runner
+from gradtrain.start import prepare
 from gradtrain.storage.folder import RunFolder
 
 CONFIGS = Path(__file__).parents[2] / "configs"

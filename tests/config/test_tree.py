@@ -153,11 +153,11 @@ def test_what_is_dumped_is_read_back(data: dict[str, object]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200) | texts.map(str.encode))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    from gradtrain.config.tree import _decode
+    from gradtrain.config.text import decoded
 
     refused: list[Problem] = []
     try:
-        parse(_decode(data, "c.yaml"), "c.yaml")
+        parse(decoded(data, "c.yaml"), "c.yaml")
     except (Problem, ExceptionGroup) as error:
         refused = list(flatten(error))
     assert all(problem.exit_code == 2 for problem in refused)
