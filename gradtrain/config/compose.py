@@ -18,7 +18,7 @@ from gradtrain.components.layers import Placed
 from gradtrain.components.normalizations import Normalization
 from gradtrain.config import words
 from gradtrain.config.blocks import Blocks
-from gradtrain.config.tree import Node
+from gradtrain.config.tree import MAX_DEPTH, Node
 from gradtrain.problems import Place, Problem, did_you_mean, quote
 from gradtrain.registry import Component, Record, Use, field_docs
 
@@ -38,6 +38,8 @@ class Composer:
     problems: list[Problem] = field(default_factory=list)
     places: dict[int, Node] = field(default_factory=dict)
     """id of a composed record → the node it came from, for the cross-checks."""
+    nested: int = 0
+    """Lists that the walk is inside of."""
 
     def add(self, code: str, what: str, at: Place, why: str = "", help: str = "") -> Any:
         self.problems.append(Problem(code, what, at, why, help))
@@ -79,8 +81,12 @@ class Composer:
         """A list; where a list is expected, one item may stand alone."""
         nodes = node.sequence if node.sequence is not None else [node]
         if words.unwrap(annotation)[0] is Placed:
-            nodes = self.blocks.spliced(nodes, self.problems)
+            if self.nested >= MAX_DEPTH:
+                return self.add("config-limit", f"layers inside layers deeper than {MAX_DEPTH} levels", node.at)
+            nodes = (node.scope or self.blocks).spliced(nodes, self.problems)
+        self.nested += 1
         values = [self.value(annotation, item, name) for item in nodes]
+        self.nested -= 1
         return FAILED if any(value is FAILED for value in values) else tuple(values)
 
     def mapping(self, annotation: Any, node: Node, name: str) -> Any:
@@ -98,7 +104,7 @@ class Composer:
         """A component in its place: reserved words beside the component's key."""
         reserved = cls.reserved()
         if node.mapping is None:
-            part = self.component(self.part_families(cls), node)
+            part = self.component(self.part_families(cls), node, reserved)
             return FAILED if part is FAILED else self.validated(cls, {"part": part}, {}, node)
         own = {key: item for key, item in node.mapping.items() if key in reserved}
         rest = {key: item for key, item in node.mapping.items() if key not in reserved}
@@ -121,6 +127,7 @@ class Composer:
                 f"expected {_article(family_name)}, found {node.kind()}",
                 node.place,
                 "a component is written `name`, `{name: value}` or `{name: {parameter: value}}`",
+                "a list of layers stands below `layers:`" if node.sequence is not None and "layers" in reserved else "",
             )
         if len(node.mapping) != 1:
             if not node.mapping:
@@ -182,10 +189,9 @@ class Composer:
                 "a reserved word says more about the component beside it",
             )
         shelf = wanted[0].__module__.rpartition(".")[2]
-        return self.add(
-            "unknown-component", f"no {kind} is named {quote(name)}", at, f"there are {len(known)} to choose from",
-            did_you_mean(name, known, f"`gradtrain list {shelf}` shows them all"),
-        )  # fmt: skip
+        why = f"there {'is' if len(known) == 1 else 'are'} {len(known)} to choose from"
+        help = did_you_mean(name, [*known, *reserved], f"`gradtrain list {shelf}` shows them all")
+        return self.add("unknown-component", f"no {kind} is named {quote(name)}", at, why, help)
 
     def parameters(self, cls: type[Component], name: str, node: Node | None, whole: Node) -> Any:
         """A component's record from what stands under its name."""
@@ -198,7 +204,7 @@ class Composer:
             return self.add(
                 "unexpected-value", f"`{name}` takes no parameters", node.place, help=f"write `{name}` alone"
             )
-        return self.fields(cls, {main: Node(node.value, node.place, node.key, node.raw, node.quoted)}, node)
+        return self.fields(cls, {main: node}, node)
 
     def record(self, cls: type[Record], node: Node) -> Any:
         if node.value is None and not node.quoted:
@@ -245,13 +251,12 @@ class Composer:
         try:
             record = cls.model_validate(sound)
         except ValidationError as error:
-            seen: set[str] = set()
+            found: dict[str, list[Any]] = {}
             for item in error.errors(include_url=False):
-                key = str(item["loc"][0]) if item["loc"] else ""
-                if key in broken or key in seen:
-                    continue
-                seen.add(key)
-                self.problems.append(self.translated(cls, key, item, nodes, whole))
+                found.setdefault(str(item["loc"][0]) if item["loc"] else "", []).append(item)
+            for key, errors in found.items():
+                if key not in broken:
+                    self.problems.append(self.translated(cls, key, words.meant(errors), nodes, whole))
             return FAILED
         if broken:
             return FAILED
@@ -265,32 +270,24 @@ class Composer:
     def translated(self, cls: type[Record], key: str, error: Any, nodes: Mapping[str, Node], whole: Node) -> Problem:
         """pydantic's finding in our words."""
         code = words.ERROR_TYPES.get(error["type"], "bad-value")
-        owner = (
-            f"`{cls.name()}`"
-            if issubclass(cls, Component)
-            else "this section"
-            if not whole.key
-            else quote(_key_text(whole))
-        )
+        node, annotation, subject = nodes.get(key), _annotation(cls, key) if key else None, f"`{key}`"
+        if error["type"] == "missing" and len(error["loc"]) == 1:
+            name = cls.name() if issubclass(cls, Component) else _key_text(whole)
+            owner = quote(name) if name else "this section"
+            below = whole.mapping is not None or not issubclass(cls, Component)
+            help = f"add `{key}: …`" if below else f"write `{name}: {{{key}: …}}`"
+            return Problem(code, f"{owner} needs {quote(key)}", whole.at, _doc(cls, key), help)
         if error["type"] == "missing":
-            return Problem("missing-key", f"{owner} needs {quote(key)}", whole.at, _doc(cls, key), f"add `{key}: …`")
-        if error["type"] == "value_error":
-            place = nodes[key].place if key in nodes else whole.at
-            return Problem("bad-value", str(error["ctx"]["error"]), place)
-        node = nodes.get(key)
+            code = "wrong-length"
         place = node.place if node else whole.at
-        annotation = _annotation(cls, key)
-        found = (
-            node.kind()
-            if node and (node.mapping is not None or node.sequence is not None)
-            else quote(node.raw if node else error.get("input"))
-        )
-        if node is not None and node.quoted and code == "wrong-type":
-            found = f'the text "{node.raw}"'
-        what = f"`{key}` takes {words.takes(annotation)}, found {found}"
-        help = words.mend(node.raw, annotation) if node is not None and node.raw else ""
-        if code == "not-a-choice" and not help and node is not None and node.raw:
-            help = words.mend(node.raw, annotation)
+        if error["type"] == "value_error":
+            return Problem(code, str(error["ctx"]["error"]), place)
+        index = next((part for part in error["loc"][1:] if isinstance(part, int)), None)
+        if node is not None and node.sequence is not None and index is not None and index < len(node.sequence):
+            node, annotation = node.sequence[index], words.inside(annotation, index)
+            place, subject = node.place, f"item {index + 1} of `{key}`"
+        what = f"{subject} takes {words.takes(annotation)}, found {_shown(node, error)}"
+        help = words.mend(node.raw, annotation) if node is not None and code in ("wrong-type", "not-a-choice") else ""
         return Problem(code, what, place, _doc(cls, key), help)
 
     def plain(self, node: Node) -> Any:
@@ -313,6 +310,7 @@ class Composer:
                 f"{quote(node.value)} is not an argument of an enclosing block",
                 node.place,
                 "`$name` reads an argument of a block, `$data.name` a fact of the data",
+                f"write `$data.{name[1:]}`" if name[1:] in FACT_NAMES else "quote it if you mean the text",
             )
         if name not in FACT_NAMES:
             return self.add(
@@ -352,6 +350,15 @@ def _doc(cls: type[Record], key: str) -> str:
     text = field_docs(cls).get(key, "")
     first = " ".join(text.split()).partition(". ")[0].rstrip(".")
     return first[:1].lower() + first[1:] if first[1:2].islower() else first
+
+
+def _shown(node: Node | None, error: Any) -> str:
+    """A value that does not fit, as its writer wrote it."""
+    if node is None:
+        return quote(error.get("input"))
+    if node.sequence is not None:
+        return f"a list of {len(node.sequence)}"
+    return "a mapping" if node.mapping is not None else f'the text "{node.raw}"' if node.quoted else quote(node.raw)
 
 
 def _key_text(node: Node) -> str:

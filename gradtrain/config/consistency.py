@@ -74,7 +74,7 @@ class Consistency(Findings):
         if run.models is not None and set(run.models) != set(roles):
             self.add(
                 "roles",
-                f"`models` names {listed(run.models)}",
+                f"`models` names {listed(run.models) or 'no network'}",
                 self.at("models"),
                 f"`{run.objective.name()}` has the networks {listed(roles)}",
                 "use exactly these names",
@@ -82,7 +82,7 @@ class Consistency(Findings):
         if run.optimizers is not None and set(run.optimizers) != set(run.networks):
             self.add(
                 "roles",
-                f"`optimizers` names {listed(run.optimizers)}",
+                f"`optimizers` names {listed(run.optimizers) or 'no network'}",
                 self.at("optimizers"),
                 f"the networks are {listed(run.networks)}",
                 "every network needs its optimizer, under the same name",

@@ -13,6 +13,8 @@ from gradtrain import registry
 from gradtrain.config import words
 from gradtrain.config.sections import Duration, Run
 from gradtrain.registry import Component, Record, Use, about, field_docs
+from gradtrain.training.selectors import WORDS as SELECTOR_WORDS
+from gradtrain.training.selectors import Selector
 
 Schema = dict[str, Any]
 
@@ -50,13 +52,20 @@ def json_schema() -> Schema:
             "description": "Templates of layers: scalars in, layers out.",
         },
     }
-    required = [name for name in sections.pop("required", []) if name != "objective"]
-    # a config that extends another one may leave anything to its base
+    whole: Schema = {"required": [name for name in sections.pop("required", []) if name != "objective"]}
+    whole["properties"] = {
+        name: {"required": needed}
+        for name, section in sections["properties"].items()
+        for form in (section, *section.get("anyOf", ()))
+        if (needed := form.pop("required", None))
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "gradtrain config",
         **sections,
-        "anyOf": [{"required": ["extends"]}, {"required": required}],
+        # a config that extends another one may leave anything to its base
+        "if": {"not": {"required": ["extends"]}},
+        "then": whole,
         "$defs": maker.definitions,
     }
 
@@ -88,14 +97,16 @@ class _Maker:
         """What may stand in a field of this type."""
         bare, metadata = words.unwrap(annotation)
         origin, args = typing.get_origin(bare), typing.get_args(bare)
+        if annotation == Selector:
+            return self.selector()
         if bare is Duration:
-            return {"type": "string", "pattern": r"^\s*\d+\s+(step|epoch)s?\s*$"}
+            return {"type": "string", "pattern": r"^\s*0*[1-9]\d*\s+(step|epoch)s?\s*$|^\$"}
         if origin in (Union, types.UnionType):
             return self.union(args)
         if origin is Literal:
-            return {"enum": list(args)}
+            return {"anyOf": [{"enum": list(args)}, REFERENCE]}
         if origin is tuple:
-            return self.items(args)
+            return self.items(args, _bounds(metadata))
         if origin is dict:
             return {"type": "object", "additionalProperties": self.value(args[1])}
         if isinstance(bare, type) and issubclass(bare, Use):
@@ -103,27 +114,36 @@ class _Maker:
         if isinstance(bare, type) and issubclass(bare, Component):
             return self.component((bare,), {})
         if isinstance(bare, type) and issubclass(bare, Record):
-            return self.fields(bare)
+            return self.fields(bare) | {"type": ["object", "null"]}
         simple = {**SCALARS.get(bare, {}), **_bounds(metadata)}
-        return {"anyOf": [simple, REFERENCE]} if bare in (int, float) else simple
+        return {"anyOf": [simple, REFERENCE]} if bare in (int, float, bool) or "pattern" in simple else simple
 
     def union(self, members: tuple[Any, ...]) -> Schema:
         families = [m for m in members if isinstance(m, type) and issubclass(m, Component) and not issubclass(m, Use)]
         rest = [self.value(m) for m in members if m not in families]
         return {"anyOf": [*([self.component(tuple(families), {})] if families else []), *rest]}
 
-    def items(self, args: tuple[Any, ...]) -> Schema:
+    def items(self, args: tuple[Any, ...], bounds: Schema) -> Schema:
+        """A list; of components also one that stands alone."""
         if len(args) == 2 and args[1] is Ellipsis:
             one = self.value(args[0])
-            several = {"type": "array", "items": one}
-            records = isinstance(words.unwrap(args[0])[0], type) and issubclass(words.unwrap(args[0])[0], Record)
-            return {"anyOf": [several, one]} if records else {"anyOf": [several, REFERENCE]}
-        return {
-            "type": "array",
-            "prefixItems": [self.value(a) for a in args],
-            "minItems": len(args),
-            "maxItems": len(args),
-        }
+            several = {"type": "array", "items": one, **bounds}
+            return {"anyOf": [several, one]} if _holds_records(args[0]) else {"anyOf": [several, REFERENCE]}
+        size = {"minItems": len(args), "maxItems": len(args)}
+        return {"anyOf": [{"type": "array", "prefixItems": [self.value(a) for a in args], **size}, REFERENCE]}
+
+    def selector(self) -> Schema:
+        """Which parameters are meant: a word, a pattern, a list of them, or a mapping."""
+        here = {"$ref": "#/$defs/Selector"}
+        names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+        keys = {"only": here, "not": here, "of": names, "tensor": names, "ndim": {"type": ["integer", "string"]}}
+        forms = [
+            {"type": "string", "examples": [*SELECTOR_WORDS, "head.*"]},
+            {"type": "array", "items": here, "minItems": 1},
+            {"type": "object", "properties": keys, "additionalProperties": False, "minProperties": 1},
+        ]
+        self.definitions["Selector"] = {"anyOf": forms}
+        return here
 
     def use(self, cls: type[Use]) -> Schema:
         """A component with the reserved words of its place beside it."""
@@ -154,6 +174,8 @@ class _Maker:
             whole["additionalProperties"] = False
         if named and not reserved:
             whole |= {"minProperties": 1, "maxProperties": 1}
+        elif named and not blocks:
+            whole["oneOf"] = [{"required": [name]} for name in known]
         return {"anyOf": [names if not blocks else {"type": "string", "examples": names["enum"]}, whole]}
 
     def parameters(self, name: str, cls: type[Component]) -> Schema:
@@ -178,13 +200,21 @@ class _Maker:
         }
 
 
+def _holds_records(annotation: Any) -> bool:
+    bare = words.unwrap(annotation)[0]
+    if typing.get_origin(bare) is tuple:
+        return _holds_records(typing.get_args(bare)[0])
+    return isinstance(bare, type) and issubclass(bare, Record)
+
+
 def _bounds(metadata: list[Any]) -> Schema:
     names = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+    names |= {"min_length": "minItems", "max_length": "maxItems"}
     found: Schema = {}
     for item in (inner for m in metadata for inner in (getattr(m, "metadata", None) or [m])):
         for attribute, keyword in names.items():
             if (
-                isinstance(item, (at.Gt, at.Ge, at.Lt, at.Le, at.Interval))
+                isinstance(item, (at.Gt, at.Ge, at.Lt, at.Le, at.Interval, at.MinLen, at.MaxLen))
                 and (limit := getattr(item, attribute, None)) is not None
             ):
                 found[keyword] = limit

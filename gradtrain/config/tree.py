@@ -32,6 +32,8 @@ class Node:
     raw: str = ""
     """A scalar as it was written."""
     quoted: bool = False
+    scope: Any = None
+    """The blocks that may be used here, for what a block was expanded to; None outside of blocks."""
 
     @property
     def mapping(self) -> dict[str, Node] | None:
@@ -85,7 +87,7 @@ def parse(text: str, name: str) -> Parsed:
     return _Parser(text, name).parsed()
 
 
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 class _Parser:

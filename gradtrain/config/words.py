@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union
 
 import annotated_types as at
 
+from gradtrain.config.scalars import LARGEST_INT
 from gradtrain.problems import nearest, quote
 
 ERROR_TYPES = {
@@ -33,7 +34,7 @@ ERROR_TYPES = {
     "too_long": "wrong-length",
     "string_too_short": "wrong-length",
     "string_too_long": "wrong-length",
-    "string_pattern_mismatch": "bad-name",
+    "string_pattern_mismatch": "bad-value",
     "value_error": "bad-value",
 }
 """Every pydantic error type that our schema can raise → our code (a test holds the two together)."""
@@ -56,6 +57,29 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
+def inside(annotation: Any, index: int) -> Any:
+    """What item number `index` of a list is to be; None when no member of a union is a list."""
+    for member in alternatives(annotation):
+        args = typing.get_args(unwrap(member)[0])
+        if typing.get_origin(unwrap(member)[0]) is tuple:
+            return args[0] if args[1:] == (Ellipsis,) else args[min(index, len(args) - 1)]
+    return None
+
+
+def meant(errors: list[Any]) -> Any:
+    """Of one field's errors (one a member of a union), that of the member which the value was meant for.
+
+    A number that is out of range, or a list with a wrong item, was meant for the member whose type it has.
+    """
+    return min(
+        errors,
+        key=lambda error: (
+            ERROR_TYPES.get(error["type"]) in ("wrong-type", "not-a-choice"),
+            not any(isinstance(part, int) for part in error["loc"][1:]),
+        ),
+    )
+
+
 def takes(annotation: Any, metadata: list[Any] | None = None) -> str:
     """What a field takes: "an integer of at least 1", "`a` or `b`", "a list of 2 numbers"."""
     bare, own = unwrap(annotation)
@@ -68,10 +92,12 @@ def takes(annotation: Any, metadata: list[Any] | None = None) -> str:
         return _choices(args)
     if origin is tuple:
         if len(args) == 2 and args[1] is Ellipsis:
-            return f"a list of {_plural(takes(args[0]))}{bounds}"
+            return f"a list of {_count([*own, *(metadata or [])])}{_plural(takes(args[0]))}"
         return f"a list of {len(args)}: {', '.join(takes(a) for a in args)}"
     if origin is dict or bare is dict:
         return "a mapping"
+    if pattern := next((p for item in _flat(own) if (p := getattr(item, "pattern", None))), None):
+        return f"a text of the form `{pattern}`"
     return {
         int: "an integer",
         float: "a number",
@@ -100,10 +126,24 @@ def _plural(words: str) -> str:
     return words
 
 
+def _flat(metadata: list[Any]) -> list[Any]:
+    """Constraints one by one; pydantic's Field holds several."""
+    return [inner for item in metadata for inner in (getattr(item, "metadata", None) or [item])]
+
+
+def _count(metadata: list[Any]) -> str:
+    """How many items a list takes: "", "at least 1 " or "1 to 2 "."""
+    flat = _flat(metadata)
+    least = next((item.min_length for item in flat if isinstance(item, at.MinLen)), 0)
+    most = next((item.max_length for item in flat if isinstance(item, at.MaxLen)), None)
+    if most is not None:
+        return f"{least} to {most} "
+    return "one or more " if least == 1 else f"at least {least} " if least else ""
+
+
 def _bounds(metadata: list[Any]) -> str:
     words = []
-    flat = [inner for item in metadata for inner in (getattr(item, "metadata", None) or [item])]
-    for item in flat:
+    for item in _flat(metadata):
         for attribute, text in (
             ("gt", "greater than {}"),
             ("ge", "of at least {}"),
@@ -120,7 +160,8 @@ def _bounds(metadata: list[Any]) -> str:
 
 def mend(text: str, annotation: Any) -> str:
     """What to write instead of a value of the wrong type; empty when nothing is plain."""
-    kinds = {unwrap(member)[0] for member in alternatives(annotation)}
+    bare = [unwrap(member)[0] for member in alternatives(annotation)]
+    kinds = {typing.get_origin(kind) or kind for kind in bare}
     literals = [
         c
         for member in alternatives(annotation)
@@ -139,10 +180,14 @@ def mend(text: str, annotation: Any) -> str:
             return "write the plain number: `12:30` is a text"
         if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", plain):
             value = float(plain)
-            if int in kinds and float not in kinds and value == int(value):
-                return f"write `{int(value)}`"
-            if plain != text or float in kinds:
+            if float in kinds:
                 return f"write `{plain}` without quotes"
+            if abs(value) <= LARGEST_INT and value == int(value):
+                return f"write `{int(value)}`"
+    if kinds & {int, float, tuple} and re.fullmatch(r"\$[A-Za-z_][\w.]*", text):
+        return f"write `{text}` without quotes"
+    if kinds == {str} and text and text[0] not in "[{":
+        return f'write `"{text}"` in quotes if you mean the text'
     if literals and (close := nearest(text, [c for c in literals if isinstance(c, str)])):
         return f"did you mean `{close}`?"
     return ""

@@ -31,7 +31,14 @@ def _selector(value: Any) -> Any:
             raise ValueError(f"a selector's keys are {', '.join(f'`{k}`' for k in KEYS)}")
         if "ndim" in value and not NDIM.fullmatch(str(value["ndim"])):
             raise ValueError('`ndim` is written `2`, `"<2"` or `">=2"`')
-        return {key: _selector(item) if key in ("only", "not") else item for key, item in value.items()}
+        for key in {"of", "tensor"} & set(value):
+            names = value[key] if isinstance(value[key], (list, tuple)) else (value[key],)
+            if not names or not all(isinstance(name, str) and name for name in names):
+                raise ValueError(f"`{key}` takes a name, or a list of names")
+        return {
+            key: _selector(item) if key in ("only", "not") else tuple(item) if isinstance(item, list) else item
+            for key, item in value.items()
+        }
     else:
         raise ValueError(
             "a selector is a word, a pattern, a list of them, or a mapping with `only`, `not`, `of`, `tensor` or `ndim`"
