@@ -28,6 +28,7 @@ ROOMS = {
     "stage": (1.1, "stage"),
     "modules": (1.2, "modules"),
     "rule": (1.2, "rule"),
+    "eager": (1.2, "eager"),
     "components": (2, "components"),
     "training": (3, "training"),
     "storage": (3, "storage"),

@@ -48,6 +48,7 @@ for _tag, _pattern in (
     ("int", _INT),
     ("float", _FLOAT),
     ("float", _SPECIAL),
+    ("merge", re.compile(r"<<\Z")),
 ):
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, None)
 

@@ -125,7 +125,9 @@ class _Parser:
         return Parsed(root, self.warnings)
 
     def place(self, line: int, column: int, length: int = 1) -> Place:
-        text = self.lines[line] if line < len(self.lines) else ""
+        if line >= len(self.lines):  # libyaml counts a last line that has no line break as ended
+            line, column = len(self.lines) - 1, len(self.lines[-1])
+        text = self.lines[line]
         return Place(self.name, line + 1, column + 1, max(1, min(length, len(text) - column)), text)
 
     def add(self, code: str, what: str, at: Place, why: str = "", help: str = "") -> None:
@@ -165,7 +167,7 @@ class _Parser:
             help = "this looks like Python: a config is YAML and never a program"
         elif re.match(r"\s*[\w-]+:\s*\S.*: ", written):
             help = "quote a text that contains `: `"
-        elif written.strip()[:1] in ("@", "%", "`"):
+        elif written[column : column + 1] in ("@", "%", "`"):
             help = "quote a text that begins with `@`, `%` or a backtick"
         if context is not None and context.line < line and "quoted" in str(getattr(error, "context", "")):
             line, column = context.line, context.column
@@ -204,6 +206,9 @@ class _Parser:
                     "a config has no aliases: what is written is what runs",
                     "write the value out, or use `blocks:`",
                 )
+                if stack and isinstance(stack[-1][0].value, dict) and keys[-1] is None:
+                    keys[-1] = (event.anchor, self.at(event))
+                    continue
                 node = Node(None, self.at(event))
                 root = self.attach(node, stack, keys) or root or node
             elif isinstance(event, (yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent)):

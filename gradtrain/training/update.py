@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gradtrain.components.optimizers import Optimizer
+from gradtrain.eager import plain_step, spare_the_compiler
 from gradtrain.training.precision import Precision
 
 
@@ -44,7 +45,9 @@ class Update:
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.decay = [(strength, [tensor.detach() for tensor in tensors]) for strength, tensors in decay]
         self.parameters: list[Tensor] = [p for group in groups for p in group["params"]]
+        spare_the_compiler()
         self.optimizer = optimizer.build(groups)
+        self.optimizer.step = plain_step(self.optimizer)  # type: ignore[method-assign]
         self.scales = tuple(scales)
         self.rate: float | None = None
         self.guarded = self.parameters[0].device.type == "cpu"  # elsewhere reading a number would wait for the device

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import resource
 import statistics
 import tempfile
 import time
@@ -139,15 +140,31 @@ def ours(run: Run, parts: Parts, folder: RunFolder) -> Runner:
     return runner
 
 
+def peak(which: str, path: Path, steps: int) -> int:
+    """Largest resident memory of this process after training one of the two, in MB."""
+    run, parts, _ = prepare(read(path), CONFIGS.parent)
+    if which == "raw":
+        Raw(run, parts).go(steps)
+    else:
+        parts.steps = 10**9
+        with tempfile.TemporaryDirectory() as place:
+            measured(ours(run, parts, RunFolder.create(Path(place) / "run")), steps)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
 def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("config")
     asked.add_argument("--steps", type=int, default=2000)
     asked.add_argument("--rounds", type=int, default=7)
     asked.add_argument("--threads", type=int, default=2)
+    asked.add_argument("--memory", choices=("ours", "raw"), help="train one of the two alone and print its peak memory")
     options = asked.parse_args()
     torch.set_num_threads(options.threads)
     path = CONFIGS / f"{options.config}.yaml"
+    if options.memory:
+        print(json.dumps({"config": options.config, options.memory: f"{peak(options.memory, path, options.steps)} MB"}))
+        return
     rounds = []
     run, parts, _ = prepare(read(path), CONFIGS.parent)
     twin_run, twin, _ = prepare(read(path), CONFIGS.parent)

@@ -93,39 +93,3 @@ def test_an_unknown_profile_is_refused(base: Path) -> None:
         read(base, "fats")
     assert caught.value.code == "unknown-profile"
     assert "did you mean `fast`?" in caught.value.help
-
-
-def test_extends_merges_mappings_and_replaces_lists_and_components(base: Path) -> None:
-    above = base.with_name("above.yaml")
-    above.write_text(
-        "extends: base.yaml\nname: above\ndata: {batch_size: 8, transforms: [flatten]}\noptimizer: {sgd: {lr: 0.1}}\n"
-    )
-    config = read(above).resolved()
-    assert config["name"] == "above"
-    assert config["data"] == {"source": "digits", "transforms": ["flatten"], "split": {"val": 0.2}, "batch_size": 8}
-    assert config["optimizer"] == {"sgd": {"lr": 0.1}}
-    assert config["training"] == {"epochs": 2}
-    assert "extends" not in config
-
-
-def test_a_problem_in_a_base_names_the_base(base: Path) -> None:
-    above = base.with_name("above.yaml")
-    base.write_text(BASE.replace("epochs: 2", "epochs: -2"))
-    above.write_text("extends: base.yaml\nname: above\n")
-    with pytest.raises(ExceptionGroup) as caught:
-        read(above).run(None)
-    (problem,) = flatten(caught.value)
-    assert problem.at is not None
-    assert (Path(problem.at.file).name, problem.at.line) == ("base.yaml", 6)
-
-
-def test_a_cycle_and_a_missing_base_are_refused(base: Path) -> None:
-    base.write_text("extends: base.yaml\nname: x\n")
-    with pytest.raises(Problem) as caught:
-        read(base)
-    assert caught.value.code == "extends-cycle"
-    base.write_text("extends: nowhere.yaml\nname: x\n")
-    with pytest.raises(Problem) as caught:
-        read(base)
-    assert caught.value.at is not None
-    assert caught.value.at.line == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,26 +9,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import PositiveFloat, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from gradtrain import registry
 from gradtrain.components.activations import Activation
 from gradtrain.components.activations.relu import Relu
-from gradtrain.components.initializers import Initializer, Spread
-from gradtrain.components.layers import Layer
 from gradtrain.components.layers.dropout import Dropout
 from gradtrain.components.layers.linear import Linear
-from gradtrain.components.losses import Loss
 from gradtrain.components.losses.cross_entropy import CrossEntropy
 from gradtrain.components.losses.huber import Huber
 from gradtrain.components.losses.mae import Mae
 from gradtrain.components.losses.mse import Mse
-from gradtrain.components.normalizations.batch_norm import BatchNorm
-from gradtrain.components.normalizations.layer_norm import LayerNorm
-from gradtrain.components.normalizations.rms_norm import RmsNorm
-from gradtrain.components.optimizers import Optimizer
 from gradtrain.components.regularizers.l2 import L2
-from gradtrain.components.schedules import Schedule
 from gradtrain.gradcheck import check, check_everything
 from gradtrain.problems import Problem
 
@@ -93,77 +84,6 @@ class TinyTermMissing(L2):
 
     def gradient(self, g: Tensor, weight: Tensor) -> Tensor:
         return g * 2 * (self.strength + 1e-6) * weight
-
-
-class RmsModule(nn.Module):
-    def __init__(self, features: int, eps: float) -> None:
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(features)), eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.weight * x / ((x**2).mean(dim=-1, keepdim=True).sqrt() + self.eps)
-
-
-class RmsEpsOutside(RmsNorm):
-    inputs = ((6,), (4, 5))
-    cases = [{}]
-
-    def build(self, shape: tuple[int, ...]) -> nn.Module:
-        return RmsModule(shape[-1], self.eps)
-
-
-class BatchUnbiased(BatchNorm):
-    inputs = ((6,),)
-    cases = [{"affine": False}]
-
-    def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
-        return (x - x.mean(dim=0)) / (x.var(dim=0, unbiased=True) + self.eps).sqrt()
-
-
-class LayerNormDropsMean(LayerNorm):
-    cases = [{}]
-
-    def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> dict[str, Tensor]:
-        right = dict(super().gradient(g, x, **parameters))
-        h = g * parameters["weight"]
-        axes = list(range(x.ndim - parameters["weight"].ndim, x.ndim))
-        s = (x.var(dim=axes, unbiased=False, keepdim=True) + self.eps).sqrt()
-        return {**right, "x": right["x"] + h.mean(dim=axes, keepdim=True) / s}
-
-
-class SquareLinear(Linear):
-    inputs = ((6,),)
-    cases = [{"out": 6}]
-
-
-class WeightTransposed(SquareLinear):
-    def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> dict[str, Tensor]:
-        right = super().gradient(g, x, **parameters)
-        return {**right, "weight": right["weight"].T}
-
-
-class BiasOverFeatures(Linear):
-    inputs = ((6,),)
-    cases = [{"out": 5}]  # as many as samples in the batch: the shape does not give it away
-
-    def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> dict[str, Tensor]:
-        return {**super().gradient(g, x, **parameters), "bias": g.sum(dim=1)}
-
-
-class ForgetsBias(SquareLinear):
-    def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> dict[str, Tensor]:
-        right = super().gradient(g, x, **parameters)
-        return {"x": right["x"], "weight": right["weight"]}
-
-
-class DetachedModule(nn.Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.detach(), self.bias)
-
-
-class WeightDetached(SquareLinear):
-    def build(self, shape: tuple[int, ...]) -> nn.Module:
-        return DetachedModule(shape[-1], self.out)
 
 
 class HuberForgetsDelta(Huber):
@@ -251,17 +171,6 @@ class ScalarsOut(Mae):
         return (prediction - target).abs().sum(dim=1)
 
 
-class DropoutUnscaled(Dropout):
-    def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
-        return x * self._mask(x)
-
-
-class DropoutFreshMask(Dropout):
-    def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> dict[str, Tensor]:
-        torch.rand(1)
-        return {"x": g * self._mask(x) / (1 - self.p)}
-
-
 class Skewed(L2):
     """Reads back as another record than was written."""
 
@@ -275,121 +184,6 @@ class Unexplained(Mse):
     """No value, no gradient, no paper, and no full stop"""
 
 
-class Rule(Optimizer):
-    """A published rule that a test bends.
-
-    value     m = 0.9 m + 0.1 g;  v = 0.99 v + 0.01 g²;  w - lr m̂ / (√v̂ + eps)
-    paper     Kingma & Ba (2015)
-    """
-
-    cases = [{"lr": 0.1}]
-    implementations = ("single",)
-
-    def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
-        return torch.optim.Adam(groups, lr=self.lr, betas=(0.9, 0.99), eps=1e-8, foreach=False)
-
-    def init(self, p: Tensor) -> dict[str, Tensor]:
-        return {"m": torch.zeros_like(p), "v": torch.zeros_like(p)}
-
-    def update(
-        self, g: Tensor, p: Tensor, state: dict[str, Tensor], t: int, lr: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        m, v = 0.9 * state["m"] + 0.1 * g, 0.99 * state["v"] + 0.01 * g**2
-        return p - lr * self.step(m, v, t), {"m": m, "v": v}
-
-    def step(self, m: Tensor, v: Tensor, t: int) -> Tensor:
-        return m / (1 - 0.9**t) / ((v / (1 - 0.99**t)).sqrt() + 1e-8)
-
-
-class EpsInside(Rule):
-    def step(self, m: Tensor, v: Tensor, t: int) -> Tensor:
-        return m / (1 - 0.9**t) / (v / (1 - 0.99**t) + 1e-16).sqrt()
-
-
-class EpsUnscaled(Rule):
-    def step(self, m: Tensor, v: Tensor, t: int) -> Tensor:
-        return m / (1 - 0.9**t) * math.sqrt(1 - 0.99**t) / (v.sqrt() + 1e-8)
-
-
-class NoBiasCorrection(Rule):
-    def step(self, m: Tensor, v: Tensor, t: int) -> Tensor:
-        return m / (v.sqrt() + 1e-8)
-
-
-class OwnRateOnly(Rule):
-    """Ignores the rate of the group and of the schedule."""
-
-    def update(
-        self, g: Tensor, p: Tensor, state: dict[str, Tensor], t: int, lr: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        return super().update(g, p, state, t, self.lr)
-
-
-class ChangesMemory(Rule):
-    def update(
-        self, g: Tensor, p: Tensor, state: dict[str, Tensor], t: int, lr: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        answer = super().update(g, p, state, t, lr)
-        state["m"] += 1
-        return answer
-
-
-class Ramp(Schedule):
-    """The rate falls in a straight line to its end.
-
-    value     lr (1 - t / total)
-    """
-
-    def at(self, t: int, total: int, lr: float, memory: dict[str, Any]) -> float:
-        return lr * (1 - t / total)
-
-
-class BelowZero(Ramp):
-    def at(self, t: int, total: int, lr: float, memory: dict[str, Any]) -> float:
-        return lr * (1 - 1.5 * t / total)
-
-
-class NeverANumber(Ramp):
-    def at(self, t: int, total: int, lr: float, memory: dict[str, Any]) -> float:
-        return lr if t < 50 else math.nan
-
-
-class Forgetful(Ramp):
-    """Counts its own calls, in a memory that only `observe` may change."""
-
-    def at(self, t: int, total: int, lr: float, memory: dict[str, Any]) -> float:
-        memory["calls"] = memory.get("calls", 0) + 1
-        return lr / memory["calls"]
-
-
-class Wide(Initializer):
-    """Uniform numbers between plus and minus one over the root of the fan.
-
-    value     uniform in ±1/√fan_in
-    """
-
-    def fill(self, tensor: Tensor) -> None:
-        bound = 1 / math.sqrt(tensor[0].numel())
-        tensor.uniform_(-bound, bound)
-
-    def textbook(self, shape: tuple[int, ...]) -> Spread:
-        bound = 1 / math.sqrt(math.prod(shape[1:]))
-        return Spread(0.0, bound / math.sqrt(3), -bound, bound)
-
-
-class FansSwapped(Wide):
-    def fill(self, tensor: Tensor) -> None:
-        bound = 1 / math.sqrt(len(tensor))
-        tensor.uniform_(-bound, bound)
-
-
-class NormalInstead(Wide):
-    """The right moments without the bounds."""
-
-    def fill(self, tensor: Tensor) -> None:
-        tensor.normal_(0.0, self.textbook(tuple(tensor.shape)).std)
-
-
 WRONG: list[tuple[str, type[registry.Component], str, set[str]]] = [
     ("losses", MseWithoutTwo, "gradient of prediction", {"gradient of prediction"}),
     ("losses", MseClosedFormWithoutTwo, "gradient of prediction", set()),
@@ -397,19 +191,10 @@ WRONG: list[tuple[str, type[registry.Component], str, set[str]]] = [
     ("losses", HuberForgetsDelta, "gradient of prediction", set()),
     ("losses", MeanOverAll, "mean", {"mean", "gradient of prediction through mean"}),
     ("losses", ScalarsOut, "shape", set()),
-    ("losses", Skewed, "round trip", set()),
+    ("regularizers", Skewed, "round trip", set()),
     ("losses", Unexplained, "docstring", {"docstring"}),
     ("regularizers", L2PushesAway, "gradient of weight", {"gradient of weight"}),
     ("regularizers", TinyTermMissing, "gradient of weight", {"gradient of weight"}),
-    ("normalizations", RmsEpsOutside, "forward", set()),
-    ("normalizations", BatchUnbiased, "forward", {"forward"}),
-    ("normalizations", LayerNormDropsMean, "gradient of x", {"gradient of x"}),
-    ("layers", WeightTransposed, "gradient of weight", {"gradient of weight"}),
-    ("layers", BiasOverFeatures, "gradient of bias", {"gradient of bias"}),
-    ("layers", ForgetsBias, "gradient of bias", {"gradient of bias"}),
-    ("layers", WeightDetached, "gradient of weight", {"gradient of weight"}),
-    ("layers", DropoutUnscaled, "forward", {"forward"}),
-    ("layers", DropoutFreshMask, "gradient of x", {"gradient of x"}),
     ("activations", SingleInside, "forward", set()),
     ("activations", DoubleOut, "dtype", {"dtype"}),
     ("activations", ReluOneAtZero, "gradient of x", {"gradient of x"}),
@@ -417,16 +202,6 @@ WRONG: list[tuple[str, type[registry.Component], str, set[str]]] = [
     ("activations", InPlace, "inputs kept", set()),
     ("activations", Overflows, "forward", set()),
     ("activations", Crashes, "forward", set()),
-    ("optimizers", EpsInside, "update", {"update"}),
-    ("optimizers", EpsUnscaled, "update", {"update"}),
-    ("optimizers", NoBiasCorrection, "update", {"update"}),
-    ("optimizers", OwnRateOnly, "update", {"update"}),
-    ("optimizers", ChangesMemory, "inputs kept", set()),
-    ("schedules", BelowZero, "not negative", {"not negative"}),
-    ("schedules", NeverANumber, "finite", set()),
-    ("schedules", Forgetful, "memory kept", {"memory kept"}),
-    ("initializers", FansSwapped, "standard deviation", set()),
-    ("initializers", NormalInstead, "bounds", {"bounds"}),
 ]
 """(family, wrong component, a check that must fail, and, for a single mistake, all that may fail)."""
 
@@ -436,24 +211,12 @@ RIGHT: list[tuple[str, type[registry.Component]]] = [
     ("losses", CrossEntropy),
     ("activations", Relu),
     ("regularizers", L2),
-    ("normalizations", BatchNorm),
-    ("normalizations", RmsNorm),
-    ("layers", Linear),
-    ("layers", Dropout),
-    ("optimizers", Rule),
-    ("schedules", Ramp),
-    ("initializers", Wide),
 ]
 
 
 @pytest.mark.parametrize(("family", "cls", "named", "only"), WRONG, ids=[row[1].__name__ for row in WRONG])
-def test_a_planted_mistake_is_caught_and_named(family, cls, named, only):
-    silent = set() if named == "docstring" else {"docstring"}  # the planted ones do not explain themselves
-    failed = [f for f in check(family, "planted", cls) if not f.ok and f.check not in silent]
-    assert named in {finding.check for finding in failed}
-    if only:
-        assert {finding.check for finding in failed} <= only
-    assert {(finding.family, finding.component) for finding in failed} == {(family, "planted")}
+def test_a_planted_mistake_is_caught_and_named(caught, family, cls, named, only):
+    caught(family, cls, named, only)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -500,11 +263,6 @@ def test_an_exception_is_a_failed_check_that_names_it():
     assert "ZeroDivisionError: no slope today" in notes
 
 
-def test_the_detached_parameter_is_called_detached():
-    notes = {f.note for f in check("layers", "planted", WeightDetached) if f.check == "gradient of weight"}
-    assert notes == {"detached: no path leads from the result back to weight"}
-
-
 def test_a_component_without_cases_is_refused():
     class Silent(Relu):
         cases = []
@@ -512,7 +270,7 @@ def test_a_component_without_cases_is_refused():
     assert [f.check for f in check("activations", "planted", Silent) if not f.ok] == ["docstring", "cases"]
 
 
-@pytest.mark.parametrize("emptied", ["samples", "inputs", "refusing"])
+@pytest.mark.parametrize("emptied", ["samples", "inputs"])
 def test_a_component_that_offers_nothing_to_prove_is_refused(emptied):
     class NoSamples(Mse):
         def samples(self, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
@@ -521,17 +279,12 @@ def test_a_component_that_offers_nothing_to_prove_is_refused(emptied):
     class NoInputs(Linear):
         inputs = ()
 
-    class Refusing(Rule):
-        def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
-            raise ValueError("not for this weight")
-
     family, cls = {
         "samples": ("losses", NoSamples),
         "inputs": ("layers", NoInputs),
-        "refusing": ("optimizers", Refusing),
     }[emptied]
     failed = {f.check for f in check(family, "planted", cls) if not f.ok}
-    assert failed & {"coverage", "update"}
+    assert "coverage" in failed
 
 
 def test_the_same_seed_finds_the_same_whatever_else_is_checked():
@@ -579,9 +332,3 @@ def test_every_loss_kind_and_layer_is_reached():
         checks = {f.check for f in check_everything([f"{family}.{name}"]).findings if f.digits is not None}
         assert "forward" in checks
         assert any(c.startswith("gradient of ") for c in checks)
-
-
-def test_planted_families_are_the_real_ones():
-    assert {row[0] for row in WRONG} <= set(registry.families())
-    assert issubclass(MseHalved, Loss)
-    assert issubclass(WeightDetached, Layer)

@@ -64,10 +64,12 @@ def fastest(rule: Optimizer, implementation: str | None, groups: list[dict[str, 
 @functools.cache
 def _runs_fused(rule: Optimizer, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether torch has the kernel for such parameters: asked by one step of one number."""
+    from gradtrain.eager import plain_step
+
     try:
         p = torch.zeros(1, 1, device=device, dtype=dtype, requires_grad=True)
         p.grad = torch.zeros_like(p)
-        rule.build([{"params": [p]}], "fused").step()
+        plain_step(rule.build([{"params": [p]}], "fused"))()
     except (RuntimeError, TypeError):
         return False
     return True

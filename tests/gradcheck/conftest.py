@@ -1,0 +1,26 @@
+"""What the tests of the prover share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from gradtrain import registry
+from gradtrain.gradcheck import check
+
+
+@pytest.fixture
+def caught() -> Callable[..., None]:
+    """A planted mistake must fail the check `named` and, where `only` is given, no check but those."""
+
+    def caught(family: str, cls: type[registry.Component], named: str, only: set[str]) -> None:
+        assert issubclass(cls, registry.families()[family])
+        silent = set() if named == "docstring" else {"docstring"}  # the planted ones do not explain themselves
+        failed = [f for f in check(family, "planted", cls) if not f.ok and f.check not in silent]
+        assert named in {finding.check for finding in failed}
+        if only:
+            assert {finding.check for finding in failed} <= only
+        assert {(finding.family, finding.component) for finding in failed} == {(family, "planted")}
+
+    return caught
