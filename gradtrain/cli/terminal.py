@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,19 @@ def width() -> int:
 
 
 def print_text(text: str) -> None:
-    """Text that may hold strings from outside."""
-    print(safe(text, 10**7))
+    """Text that may hold strings from outside; on a terminal its long lines are folded between words."""
+    text = safe(text, 10**7)
+    if sys.stdout is not None and sys.stdout.isatty():
+        text = "\n".join(_folded(line) for line in text.split("\n"))
+    print(text)
+
+
+def _folded(line: str) -> str:
+    """A line in the terminal's width, its further parts two columns deeper than its first."""
+    if len(line) <= width():
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(line, width(), subsequent_indent=indent, break_on_hyphens=False)
 
 
 def print_json(value: Any) -> None:

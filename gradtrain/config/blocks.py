@@ -36,6 +36,8 @@ class Blocks:
     """Names of blocks whose definition is refused: to use them is no second mistake."""
     left: list[int] = field(default_factory=lambda: [MAX_NODES])
     """How many values may still be written by expanding blocks."""
+    inside: str = ""
+    """The block that is being expanded."""
     depth: int = 0
 
     def names(self) -> list[str]:
@@ -60,7 +62,7 @@ class Blocks:
             keys = body.mapping or {}
             arguments, layers = keys.get("args"), keys["layers"].sequence or []
             given = (arguments.mapping or {}) if arguments else {}
-            earlier = replace(blocks, defined=dict(blocks.defined))
+            earlier = replace(blocks, defined=dict(blocks.defined), inside=name)
             blocks.defined[name] = Block(name, given, layers, sum(map(_size, layers)), earlier)
         return blocks
 
@@ -74,13 +76,11 @@ class Blocks:
             elif name in self.defined:
                 result += self._expanded(self.defined[name], node, argument, problems)
             elif name not in self.broken:
-                problems.append(
-                    Problem(
-                        "block-order", f"the block {quote(name)} cannot be used here", node.place,
-                        "a block uses those written before it, never itself, so that every config ends",
-                        "move it above the block that uses it",
-                    )
-                )  # fmt: skip
+                itself = name == self.inside
+                what = f"the block {quote(self.inside)} uses {'itself' if itself else f'{quote(name)} below it'}"
+                why = "a block may use those written above it, so that every config ends"
+                help = "" if itself else f"write {quote(name)} above {quote(self.inside)}"
+                problems.append(Problem("block-order", what, node.place, why, help))
         return result
 
     def _reference(self, node: Node, problems: list[Problem]) -> tuple[str | None, Node | None]:

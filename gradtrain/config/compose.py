@@ -349,7 +349,7 @@ def _annotation(cls: type[Record], key: str) -> Any:
 def _doc(cls: type[Record], key: str) -> str:
     text = field_docs(cls).get(key, "")
     first = " ".join(text.split()).partition(". ")[0].rstrip(".")
-    return first[:1].lower() + first[1:] if first[1:2].islower() else first
+    return first if first[1:2].isupper() or first[1:2].isdigit() else first[:1].lower() + first[1:]
 
 
 def _shown(node: Node | None, error: Any) -> str:

@@ -207,7 +207,7 @@ class _Parser:
                     "write the value out, or use `blocks:`",
                 )
                 if stack and isinstance(stack[-1][0].value, dict) and keys[-1] is None:
-                    keys[-1] = (event.anchor, self.at(event))
+                    keys[-1] = (str(event.anchor), self.at(event))
                     continue
                 node = Node(None, self.at(event))
                 root = self.attach(node, stack, keys) or root or node
@@ -259,7 +259,7 @@ class _Parser:
         if event.tag and not (isinstance(event, yaml.ScalarEvent) and event.tag == "!"):
             self.add(
                 "yaml-tag",
-                f"tag {quote(event.tag)}",
+                f"tag {quote(event.tag.replace('tag:yaml.org,2002:', '!!'))}",
                 self.at(event),
                 "a config has no tags: nothing in it names code or types",
                 "remove the tag",

@@ -93,7 +93,10 @@ def takes(annotation: Any, metadata: list[Any] | None = None) -> str:
     if origin is tuple:
         if len(args) == 2 and args[1] is Ellipsis:
             return f"a list of {_count([*own, *(metadata or [])])}{_plural(takes(args[0]))}"
-        return f"a list of {len(args)}: {', '.join(takes(a) for a in args)}"
+        items = [takes(item) for item in args]
+        if len(set(items)) == 1:
+            return f"a list of {len(args)} {_plural(items[0])}"
+        return f"a list of {len(args)}: {', '.join(items)}"
     if origin is dict or bare is dict:
         return "a mapping"
     if pattern := next((p for item in _flat(own) if (p := getattr(item, "pattern", None))), None):

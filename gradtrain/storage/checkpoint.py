@@ -8,6 +8,7 @@ The manifest is the truth, the folder's name a hint. Nothing here can run code: 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,17 @@ import torch
 from torch import Tensor
 
 from gradtrain.problems import Place, Problem, quote
-from gradtrain.storage.files import read_regular, refused, sync_folder, write_new
+from gradtrain.storage.files import PICKLES, read_regular, refused, sync_folder, unsafe, write_new
 from gradtrain.storage.header import names_in
 
 FORMAT = 1
 FILES = ("state.safetensors", "trainer.json")
-NAME = re.compile(r"step-(\d{8,15})")
+NAME = re.compile(r"(?:\.old-)?(step-([0-9]{8,15}))")
+"""`.old-step-…` is a checkpoint that makes room for a new one of the same step."""
 LARGEST_STEP = 10**15
+LEAST = 2
+"""Checkpoints that are kept whatever is asked for: one may turn out damaged."""
+LONGEST_MANIFEST = 1 << 20
 
 
 @dataclass
@@ -40,15 +46,14 @@ class Loaded:
     step: int
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
+    config_sha256: str = ""
+    """Hash of the config it was made with; empty when none was given."""
 
 
 def steps(root: Path) -> list[int]:
     """Steps of the checkpoints in a folder, by their names, ascending; nothing is verified."""
-    return (
-        sorted(int(found[1]) for path in root.iterdir() if (found := NAME.fullmatch(path.name)))
-        if root.is_dir()
-        else []
-    )
+    names = [found for path in root.iterdir() if (found := NAME.fullmatch(path.name))] if root.is_dir() else []
+    return sorted({int(name[2]) for name in names if name[1] == f"step-{int(name[2]):08d}"})
 
 
 def save(
@@ -60,14 +65,15 @@ def save(
     keep: int,
     protect: Iterable[int] = (),
     finite: tuple[str, ...] = (),
+    config_sha256: str = "",
 ) -> Path:
-    """Commit a checkpoint and retire old ones: the newest `keep` and those in `protect` stay.
+    """Commit a checkpoint and retire old ones: the newest `keep` (at least two) and those in `protect` stay.
 
     Tensors whose names begin with a prefix in `finite` must be finite: weights that are not are never committed.
     Raises `Problem`: numerical (nonfinite-weights), resources (full disk, rights); older checkpoints are untouched.
     """
     for name, tensor in tensors.items():
-        if name.startswith(finite) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if name.startswith(finite) and not _is_finite(tensor.detach()):
             raise Problem(
                 "nonfinite-weights",
                 f"{quote(name)} holds numbers that are not finite at step {step}",
@@ -76,13 +82,12 @@ def save(
                 "resume from the last checkpoint with a lower learning rate",
             )
     files = {
-        "state.safetensors": safetensors.torch.save(
-            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        ),
+        "state.safetensors": safetensors.torch.save(_apart(tensors)),
         "trainer.json": json.dumps(facts).encode(),
     }
     manifest: dict[str, Any] = {
-        "format": FORMAT, "step": step, "torch": torch.__version__,
+        "format": FORMAT, "step": step, "gradtrain": _version(), "torch": torch.__version__,
+        "config_sha256": config_sha256,
         "files": {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()},
     }  # fmt: skip
     manifest["sha256"] = _seal(manifest)
@@ -93,10 +98,7 @@ def save(
         for name, data in {**files, "manifest.json": json.dumps(manifest, indent=1).encode()}.items():
             write_new(temporary / name, data)
         sync_folder(temporary)
-        if target.is_symlink() or target.exists():
-            _drop(target)
-        os.rename(temporary, target)
-        sync_folder(root)
+        _commit(temporary, target)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise refused(error, target) from None
@@ -108,16 +110,71 @@ def retire(root: Path, step: int, *, keep: int, protect: Iterable[int] = ()) -> 
     """Remove the checkpoints up to `step` but the newest `keep` and those in `protect`; and what a kill left behind."""
     clean(root)
     present = [number for number in steps(root) if number <= step]  # later ones were skipped when the run was resumed
-    for old in set(present) - set(present[-keep:]) - set(protect):
+    for old in set(present) - set(present[-max(keep, LEAST) :]) - set(protect):
         with contextlib.suppress(OSError):  # a checkpoint that cannot be deleted is no reason to stop a run
             _drop(root / f"step-{old:08d}")
 
 
 def clean(root: Path) -> None:
-    """Remove what a killed process left: unfinished checkpoints, and old ones half deleted."""
+    """Remove what a killed process left: unfinished checkpoints, and old ones half deleted.
+
+    One that was making room for a new one of its step goes back to its place when the new one never came.
+    """
     for path in root.iterdir() if root.is_dir() else ():
-        if path.name.startswith((".tmp-step-", ".del-step-")):
+        place = path.with_name(path.name.removeprefix(".old-"))
+        if path.name.startswith((".tmp-step-", ".del-step-")) or (place != path and _stands(place)):
             _delete(path)
+        elif place != path:
+            with contextlib.suppress(OSError):
+                os.rename(path, place)
+
+
+def _commit(temporary: Path, target: Path) -> None:
+    """Rename into place; what stands there stays beside it until the new one does. Raises OSError."""
+    old, stood = target.with_name(f".old-{target.name}"), _stands(target)
+    if stood:
+        os.rename(target, old)
+    try:
+        os.rename(temporary, target)
+    except OSError:
+        if stood:
+            os.rename(old, target)
+        raise
+    sync_folder(target.parent)
+    if stood:
+        _delete(old)
+
+
+def _stands(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether every number is. A finite sum has finite terms only, and costs a tenth of a look at each of them."""
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return True
+    numbers = tensor if tensor.dtype.itemsize > 1 else tensor.float()  # torch neither adds nor judges every float8
+    return bool(numbers.sum().isfinite()) or bool(numbers.isfinite().all())
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them: on the CPU, contiguous, none in the memory of another."""
+    apart: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().contiguous()
+        place = value.untyped_storage().data_ptr()
+        apart[name] = value.clone() if place in seen else value
+        seen.add(place)
+    return apart
+
+
+@functools.cache
+def _version() -> str:
+    try:
+        return metadata.version("gradtrain")
+    except metadata.PackageNotFoundError:
+        return "source"
 
 
 def _drop(path: Path) -> None:
@@ -177,19 +234,8 @@ def newest(root: Path, warn: Callable[[Problem], None] = lambda problem: None) -
             f"{first.what}: {first.why}",
             "restore the folder from a copy, or start a new run",
         )
-    pickled = (
-        [path.name for path in root.iterdir() if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl")]
-        if root.is_dir()
-        else []
-    )
-    if pickled:
-        raise Problem(
-            "checkpoint-unsafe",
-            f"{quote(pickled[0])} may hold a pickle, which is never opened",
-            Place(str(root)),
-            "unpickling runs code",
-            "convert it to safetensors where you trust it",
-        )
+    if pickled := [path for path in root.iterdir() if path.suffix in PICKLES] if root.is_dir() else []:
+        raise unsafe(pickled[0])
     raise Problem(
         "no-checkpoint",
         "there is no checkpoint",
@@ -201,7 +247,7 @@ def newest(root: Path, warn: Callable[[Problem], None] = lambda problem: None) -
 
 def load(root: Path, step: int) -> Loaded:
     """One checkpoint, every byte of it verified before any of it is used. Raises `Problem` (checkpoint)."""
-    path = root / f"step-{step:08d}"
+    path = _path(root, step)
     if path.is_symlink() or not path.is_dir():
         raise Problem(
             "no-checkpoint",
@@ -229,30 +275,37 @@ def load(root: Path, step: int) -> Loaded:
         ) from None
     if not isinstance(facts, dict):
         raise _damaged(path, "trainer.json is not an object")
-    return Loaded(path, manifest["step"], tensors, facts)
+    return Loaded(path, manifest["step"], tensors, facts, manifest.get("config_sha256", ""))
+
+
+def _path(root: Path, step: int) -> Path:
+    """Where a checkpoint lies; for a moment, and after a kill in it, the old one of a step that is saved again."""
+    path, old = root / f"step-{step:08d}", root / f".old-step-{step:08d}"
+    return old if old.is_dir() and not _stands(path) else path
 
 
 def _true_step(root: Path, step: int) -> int:
     """The step that a manifest states; that of the name where the manifest says none."""
     try:
-        return int(_manifest(root / f"step-{step:08d}")["step"])
+        return int(_manifest(_path(root, step))["step"])
     except Problem:
         return step
 
 
 def _manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = _strict_json(read_regular(path / "manifest.json"))
+        manifest = _strict_json(read_regular(path / "manifest.json", LONGEST_MANIFEST))
     except FileNotFoundError:
         raise _damaged(path, "it has no manifest.json") from None
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"manifest.json cannot be read: {error}") from None
     if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
+        maker = manifest.get("gradtrain")
         raise Problem(
             "checkpoint-newer",
             f"the checkpoint has format {manifest['format']}, this gradtrain reads up to {FORMAT}",
             Place(str(path)),
-            "it was made by a newer gradtrain",
+            f"it was made by {f'gradtrain {quote(maker)}' if isinstance(maker, str) else 'a newer gradtrain'}",
             "upgrade gradtrain",
         )
     seal = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
@@ -260,6 +313,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     sound = (
         isinstance(manifest, dict) and seal == _seal(manifest) and manifest.get("format") == FORMAT
         and type(manifest.get("step")) is int and 0 <= manifest["step"] < LARGEST_STEP
+        and isinstance(manifest.get("config_sha256", ""), str)
         and isinstance(files, dict) and set(files) == set(FILES)
         and all(isinstance(e, list) and [type(item) for item in e] == [int, str] for e in files.values())
     )  # fmt: skip
@@ -275,13 +329,11 @@ def _seal(manifest: Mapping[str, Any]) -> str:
 
 def _verified(path: Path, size: int, digest: str) -> bytes:
     try:
-        data = read_regular(path)
+        data = read_regular(path, size)
     except FileNotFoundError:
         raise _damaged(path.parent, f"{quote(path.name)} is missing") from None
     except OSError as error:
-        raise _damaged(
-            path.parent, f"{quote(path.name)} cannot be read: {os.strerror(error.errno or 0).lower()}"
-        ) from None
+        raise _damaged(path.parent, f"{quote(path.name)} cannot be read: {(error.strerror or '').lower()}") from None
     if len(data) != size:
         raise _damaged(path.parent, f"{quote(path.name)} has {len(data):,} bytes, its manifest says {size:,}")
     if hashlib.sha256(data).hexdigest() != digest:

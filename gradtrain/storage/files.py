@@ -10,6 +10,18 @@ from pathlib import Path
 
 from gradtrain.problems import Place, Problem, quote
 
+PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+"""Endings of files that other tools write with pickle."""
+
+
+def make_folders(path: Path) -> None:
+    """A folder and the missing ones above it, with their names on the disk. Raises OSError."""
+    missing = [place for place in (path, *path.parents) if not place.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        with contextlib.suppress(PermissionError):  # a folder that may be written may still not be read
+            sync_folder(made.parent)
+
 
 def write_new(path: Path, data: bytes) -> None:
     """Create a file that did not exist, with its bytes on the disk. Raises OSError."""
@@ -60,13 +72,30 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_regular(path: Path) -> bytes:
-    """The bytes of a regular file; links and devices are not followed. Raises OSError."""
+def read_regular(path: Path, at_most: int | None = None) -> bytes:
+    """The bytes of a regular file; links and devices are not followed. Raises OSError.
+
+    A file of more than `at_most` bytes is refused before it is read: a few bytes of a sparse one claim terabytes.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
+        if at_most is not None and status.st_size > at_most:
+            raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, at most {at_most:,} are expected")
         return file.read()
+
+
+def unsafe(path: Path) -> Problem:
+    """The refusal of a file that may be a pickle."""
+    return Problem(
+        "checkpoint-unsafe",
+        f"{quote(path.name)} may hold a pickle, which is never opened",
+        Place(str(path)),
+        "unpickling runs code",
+        "convert it to safetensors where you trust it",
+    )
 
 
 def refused(error: OSError, path: Path) -> Problem:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -15,10 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from gradtrain.problems import Place, Problem, quote
-from gradtrain.storage.files import read_regular, refused, write_atomically
+from gradtrain.storage.files import (
+    PICKLES,
+    make_folders,
+    read_regular,
+    refused,
+    sync_folder,
+    unsafe,
+    write_atomically,
+)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NUMBER = re.compile(r"[0-9]{3,9}")
+LONGEST = 16 << 20
+"""Bytes of a JSON file of the folder beyond which it is none of ours."""
+
+
+MEMBERS = ("config.yaml", "checkpoints")
+"""What makes a folder a run's."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ class RunFolder:
             )
         parent = root / name
         try:
-            parent.mkdir(parents=True, exist_ok=True)
+            make_folders(parent)
             if parent.resolve().parent != root.resolve():
                 raise Problem(
                     "not-a-file",
@@ -60,6 +75,7 @@ class RunFolder:
                 number += 1
                 with contextlib.suppress(FileExistsError):
                     (parent / f"{number:03d}").mkdir()
+                    sync_folder(parent)
                     return cls._made(parent / f"{number:03d}")
         except OSError as error:
             raise refused(error, parent) from None
@@ -68,14 +84,15 @@ class RunFolder:
     def create(cls, path: Path) -> RunFolder:
         """A run folder at a given place, which must be new or empty. Raises `Problem` (run folder)."""
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folders(path)
             if any(path.iterdir()):
+                resume = f"`gradtrain resume {shlex.quote(str(path))}` goes on with it, or " if _is_run(path) else ""
                 raise Problem(
                     "run-exists",
                     f"{quote(str(path))} exists and is not empty",
                     Place(str(path)),
                     "a run never writes over another one",
-                    f"`gradtrain resume {path}` goes on with it, or name another folder",
+                    f"{resume}name another folder",
                 )
             return cls._made(path)
         except FileExistsError:
@@ -87,13 +104,24 @@ class RunFolder:
 
     @classmethod
     def _made(cls, path: Path) -> RunFolder:
-        (path / "checkpoints").mkdir()
+        make_folders(path / "checkpoints")
         return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """An existing run folder. Raises `Problem` (usage) when it is something else."""
-        if not (path / "config.yaml").is_file() or not (path / "checkpoints").is_dir():
+        """An existing run folder. Raises `Problem`: usage when it is something else, or what makes it unsafe to use."""
+        if path.suffix in PICKLES and path.is_file():
+            raise unsafe(path)
+        for member in (path / name for name in MEMBERS):
+            if member.is_symlink():  # a checkpoint is retired by deleting it: never in another run's folder
+                raise Problem(
+                    "not-a-file",
+                    f"{quote(str(member))} is a link",
+                    Place(str(member)),
+                    "links inside a run's folder are not followed",
+                    "put what it leads to in its place",
+                )
+        if not _is_run(path):
             raise Problem(
                 "not-a-run",
                 f"{quote(str(path))} is not a run's folder",
@@ -110,7 +138,7 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the folder; empty when it is missing or damaged."""
         try:
-            value = json.loads(read_regular(self.path / name))
+            value = json.loads(read_regular(self.path / name, LONGEST))
         except (OSError, ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
@@ -119,7 +147,10 @@ class RunFolder:
         return self.read_json("status.json")
 
     def write_status(self, state: str, *, step: int = 0, reason: str = "", exit_code: int | None = None) -> None:
-        """status.json: running | finished | interrupted | failed, step, reason, exit code, if it can be resumed."""
+        """status.json: running | finished | interrupted | failed, step, reason, exit code, if it can be resumed.
+
+        `started` is when this process said "running".
+        """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         status = {
             "state": state,
@@ -128,6 +159,7 @@ class RunFolder:
             "exit_code": exit_code,
             "resumable": state != "finished",
             "pid": os.getpid(),
+            "started": now if state == "running" else self.status().get("started", now),
             "written": now,
         }
         self.write("status.json", json.dumps(status, indent=1) + "\n")
@@ -163,8 +195,11 @@ class RunFolder:
 
 def runs_below(root: Path) -> list[Path]:
     """Every run folder `root/name/NNN`, sorted by name and number."""
-    return (
-        sorted(path.parent for path in root.glob("*/*/config.yaml") if (path.parent / "checkpoints").is_dir())
-        if root.is_dir()
-        else []
-    )
+    found = [path.parent for path in root.glob("*/*/config.yaml")] if root.is_dir() else []
+    return sorted(filter(_is_run, found), key=lambda path: (path.parent, len(path.name), path.name))  # 1000 after 999
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder holds what a run's folder holds, and no link in the place of it."""
+    config, checkpoints = (path / name for name in MEMBERS)
+    return config.is_file() and checkpoints.is_dir() and not config.is_symlink() and not checkpoints.is_symlink()

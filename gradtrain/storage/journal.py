@@ -16,6 +16,13 @@ from gradtrain.storage.files import read_regular, refused
 Line = dict[str, Any]
 
 
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+STRICT = json.JSONDecoder(parse_constant=_refuse)
+
+
 class Journal:
     """An open journal. Numbers that are not finite are written as the texts "nan", "inf" and "-inf": JSON has none.
 
@@ -28,25 +35,41 @@ class Journal:
         self.path, self.warn, self.missing = path, warn, 0
         try:
             self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-            size = os.fstat(self.descriptor).st_size
-            if size < length:
-                os.close(self.descriptor)
-                raise Problem(
-                    "journal-damaged",
-                    f"the journal has {size:,} bytes, its checkpoint knew {length:,}",
-                    Place(str(path)),
-                    "lines were lost outside of gradtrain",
-                    "put the journal back, or start a new run",
-                )
-            os.ftruncate(self.descriptor, length)
         except OSError as error:
             raise refused(error, path) from None
+        try:
+            self._cut(length)
+        except OSError as error:
+            self.close()
+            raise refused(error, path) from None
+        except Problem:
+            self.close()
+            raise
+
+    def _cut(self, length: int) -> None:
+        """Leave the first `length` bytes, which must be whole lines. Raises `Problem`, OSError."""
+        size = self.length()
+        if not 0 <= length <= size:
+            what, why = f"has {size:,} bytes, its checkpoint knew {length:,}", "lines were lost outside of gradtrain"
+        elif length and os.pread(self.descriptor, 1, length - 1) != b"\n":
+            what, why = f"has no end of a line at byte {length:,}", "lines were changed outside of gradtrain"
+        else:
+            os.ftruncate(self.descriptor, length)
+            return
+        raise Problem(
+            "journal-damaged",
+            f"the journal {what}",
+            Place(str(self.path)),
+            why,
+            "put the journal back, or start a new run",
+        )
 
     def write(self, line: Line) -> None:
         """Append one line as a single write."""
         if self.missing:
             line = {**line, "missing_lines_before": self.missing}
-        data = (json.dumps(_plain(line), ensure_ascii=False) + "\n").encode()
+        text = json.dumps(_plain(line), ensure_ascii=False) + "\n"
+        data = text.encode("utf-8", "backslashreplace")  # of a file's name, a lone surrogate becomes JSON's own \udcXX
         end = self.length()
         try:
             if os.write(self.descriptor, data) < len(data):
@@ -102,7 +125,7 @@ def read(path: Path) -> Iterator[Line]:
         if not line:
             continue
         try:
-            value = json.loads(line)
+            value = STRICT.decode(line.decode())
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):

@@ -139,7 +139,5 @@ def test_every_section_is_described(validator: Draft202012Validator) -> None:
 
 
 def test_making_the_schema_imports_no_torch() -> None:
-    code = (
-        "import sys; from gradtrain.config import schema; schema.json_schema(); sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys; from gradtrain.config import schema; schema.json_schema(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

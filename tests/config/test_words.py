@@ -97,6 +97,7 @@ def test_every_code_has_its_page() -> None:
         (Annotated[tuple[float, ...], Field(min_length=2)], "a list of at least 2 numbers"),
         (Annotated[tuple[int, ...], Field(min_length=1, max_length=2)], "a list of 1 to 2 integers"),
         (tuple[float, int], "a list of 2: a number, an integer"),
+        (tuple[PositiveInt, PositiveInt], "a list of 2 integers greater than 0"),
         (dict[str, int], "a mapping"),
         (Annotated[str, Field(pattern="a+")], "a text of the form `a+`"),
     ],

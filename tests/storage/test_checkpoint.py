@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import random
+import resource
 import shutil
+import signal
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +21,8 @@ from torch import Tensor
 
 from gradtrain.problems import Problem
 from gradtrain.storage import checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 
 DTYPES = [
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
@@ -226,6 +231,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "K15 step is 20.0": (edited(lambda m: m.update(step=20.0)), "checkpoint-damaged"),
     "K15 files is a list": (edited(lambda m: m.update(files=[STATE, TRAINER])), "checkpoint-damaged"),
     "K15 an entry is text": (edited(lambda m: m["files"].update({STATE: "abc"})), "checkpoint-damaged"),
+    "K16 hash is a number": (edited(lambda m: m.update(config_sha256=1)), "checkpoint-damaged"),
     "facts are a list": (lambda folder: replace(folder / TRAINER, b"[1]"), "checkpoint-damaged"),
     "facts are no JSON": (lambda folder: replace(folder / TRAINER, b"{"), "checkpoint-damaged"),
     "facts are too deep": (lambda folder: replace(folder / TRAINER, b"[" * 100_000), "checkpoint-damaged"),
@@ -247,6 +253,40 @@ def test_a_key_that_stands_twice_is_damage(root: Path) -> None:
     path = root / "step-00000020" / MANIFEST
     path.write_bytes(path.read_bytes().replace(b'"step": 20', b'"step": 20, "step": 20'))
     assert code_of(lambda: checkpoint.load(root, 20)) == "checkpoint-damaged"
+
+
+@pytest.mark.parametrize("name", [MANIFEST, STATE, TRAINER])
+def test_a_file_of_terabytes_is_refused_unread(root: Path, name: str) -> None:
+    os.truncate(root / "step-00000020" / name, 1 << 42)
+    assert code_of(lambda: checkpoint.load(root, 20)) == "checkpoint-damaged"
+    assert checkpoint.newest(root).step == 10
+
+
+@pytest.mark.parametrize(
+    "name", ["step-000000010", "step-000000000000090", "step-٠٠٠٠٠٠٩٠", "step-90", "step-00000090x"]
+)
+def test_a_step_has_one_name_only(root: Path, name: str) -> None:
+    shutil.copytree(root / "step-00000010", root / name)
+    assert checkpoint.steps(root) == [10, 20]
+
+
+def test_who_made_it_is_told(root: Path) -> None:
+    path = root / "step-00000020" / MANIFEST
+    made = json.loads(path.read_bytes())
+    assert made["torch"] == torch.__version__
+    assert made["gradtrain"]
+    for maker, said in (("9.1\x1b[31m", "made by gradtrain `9.1\\x1b[31m`"), ([1], "made by a newer gradtrain")):
+        rewrite(path, lambda manifest, maker=maker: manifest.update(format=2, gradtrain=maker))  # type: ignore[misc]
+        with pytest.raises(Problem) as caught:
+            checkpoint.load(root, 20)
+        assert caught.value.code == "checkpoint-newer"
+        assert said in caught.value.why
+
+
+def test_the_hash_of_its_config_comes_back(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, {}, {}, keep=2)
+    checkpoint.save(tmp_path, 2, {}, {}, keep=2, config_sha256="ab12")
+    assert [checkpoint.load(tmp_path, step).config_sha256 for step in (1, 2)] == ["", "ab12"]
 
 
 def test_a_linked_checkpoint_is_not_followed(root: Path) -> None:
@@ -330,6 +370,23 @@ def test_an_empty_folder_is_passed_over_with_a_warning(root: Path) -> None:
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d.is_floating_point or d.is_complex], ids=str)
+def test_finite_weights_are_told_from_others_in_every_dtype(tmp_path: Path, dtype: torch.dtype) -> None:
+    largest = torch.tensor([torch.finfo(dtype).max] * 300, dtype=dtype)  # their sum is infinite, and not one of them is
+    checkpoint.save(tmp_path, 1, {"network.w": largest}, {}, keep=2, finite=("network.",))
+    bad = torch.zeros(300)
+    bad[7] = float("nan")
+    call = lambda: checkpoint.save(tmp_path, 2, {"network.w": bad.to(dtype)}, {}, keep=2, finite=("network.",))  # noqa: E731
+    assert code_of(call) == "nonfinite-weights"
+    assert checkpoint.steps(tmp_path) == [1]
+
+
+def test_infinities_that_cancel_are_found(tmp_path: Path) -> None:
+    weights = torch.tensor([float("inf"), 1.0, float("-inf")])
+    call = lambda: checkpoint.save(tmp_path, 1, {"network.w": weights}, {}, keep=2, finite=("network.",))  # noqa: E731
+    assert code_of(call) == "nonfinite-weights"
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_weights_that_are_not_finite_are_never_saved(root: Path, bad: float) -> None:
     weights = torch.zeros(3)
@@ -346,6 +403,13 @@ def test_the_newest_are_kept_and_what_is_protected(tmp_path: Path) -> None:
         checkpoint.save(tmp_path, step, {}, {}, keep=3, protect={2})
     assert checkpoint.steps(tmp_path) == [2, 6, 7, 8]
     assert all(path.name.startswith("step-") for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("keep", [-1, 0, 1])
+def test_two_are_kept_whatever_is_asked_for(tmp_path: Path, keep: int) -> None:
+    for step in range(1, 5):
+        checkpoint.save(tmp_path, step, {}, {}, keep=keep)
+    assert checkpoint.steps(tmp_path) == [3, 4]
 
 
 def test_a_damaged_one_of_a_later_step_does_not_push_out_good_ones(root: Path) -> None:
@@ -379,3 +443,89 @@ def test_what_a_killed_process_left_is_removed(root: Path) -> None:
     (root / "mine").touch()
     checkpoint.clean(root)
     assert sorted(path.name for path in root.iterdir()) == ["mine", "step-00000010", "step-00000020"]
+
+
+def left(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir())
+
+
+def test_the_same_step_again_never_costs_the_only_checkpoint(
+    tmp_path: Path, forked: Callable[[Callable[[], Any]], int]
+) -> None:
+    """A kill at every rename, deletion and sync of a save over the only checkpoint that there is."""
+    names = ("rename", "unlink", "rmdir", "fsync", "mkdir")
+    seen = set()
+    for k in range(1, 100):
+        root = tmp_path / str(k)
+        root.mkdir()
+        checkpoint.save(root, 7, {}, {"life": 1}, keep=2)
+
+        def work(root: Path = root, k: int = k) -> None:
+            count = 0
+
+            def deadly(original: Callable[..., Any]) -> Callable[..., Any]:
+                def call(*args: Any, **more: Any) -> Any:
+                    nonlocal count
+                    count += 1
+                    if count == k:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return original(*args, **more)
+
+                return call
+
+            for name in names:
+                setattr(os, name, deadly(getattr(os, name)))
+            checkpoint.save(root, 7, {}, {"life": 2}, keep=2)
+
+        ended = os.waitstatus_to_exitcode(os.waitpid(forked(work), 0)[1])
+        assert checkpoint.steps(root) == [7]
+        found = checkpoint.newest(root)
+        assert found.step == 7
+        seen.add((found.path.name, found.facts["life"]))
+        checkpoint.clean(root)
+        assert left(root) == ["step-00000007"]
+        assert checkpoint.load(root, 7).facts == found.facts
+        checkpoint.save(root, 7, {}, {"life": 3}, keep=2)
+        assert (left(root), checkpoint.newest(root).facts) == (["step-00000007"], {"life": 3})
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+    assert k > 10
+    assert seen == {("step-00000007", 1), (".old-step-00000007", 1), ("step-00000007", 2)}
+
+
+def test_a_save_that_fails_puts_the_old_one_of_its_step_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = os.rename
+
+    def fail(source: Any, target: Any) -> None:
+        if ".tmp-" in str(source):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail)
+    before = checkpoint.load(root, 20)
+    assert code_of(lambda: checkpoint.save(root, 20, {}, {}, keep=2)) == "input-output"
+    assert left(root) == ["step-00000010", "step-00000020"]
+    assert checkpoint.load(root, 20).facts == before.facts
+
+
+def test_a_real_limit_of_the_system_at_30_sizes_leaves_the_older_ones(
+    root: Path, forked: Callable[[Callable[[], Any]], int]
+) -> None:
+    """The kernel cuts the write itself, not a substitute for it: the file grows to the limit and no further."""
+    weights = {"w": torch.arange(3000.0)}
+
+    def work(limit: int) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        try:
+            checkpoint.save(root, 30, weights, {}, keep=2)
+        except Problem as problem:
+            os._exit(problem.exit_code if problem.code == "disk-full" and "EFBIG" in problem.what else 9)
+
+    for limit in range(0, 12_000, 400):
+        assert os.waitstatus_to_exitcode(os.waitpid(forked(lambda limit=limit: work(limit)), 0)[1]) == 6  # type: ignore[misc]
+        assert left(root) == ["step-00000010", "step-00000020"]
+    assert checkpoint.newest(root).step == 20
+    assert os.waitstatus_to_exitcode(os.waitpid(forked(lambda: work(20_000)), 0)[1]) == 0
+    assert checkpoint.newest(root).step == 30

@@ -115,6 +115,39 @@ def test_only_regular_files_are_written_and_read(tmp_path: Path, kind: str) -> N
     assert sorted(os.listdir(tmp_path)) == ["other", "target"]
 
 
+def test_missing_folders_are_made_and_their_names_put_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    files.make_folders(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert sorted(synced) == [tmp_path, tmp_path / "a"]
+    files.make_folders(tmp_path / "a" / "b")
+    assert len(synced) == 2, "nothing was made, so nothing needs to reach the disk"
+
+
+def test_a_file_of_terabytes_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    path.touch()
+    os.truncate(path, 1 << 42)
+    with pytest.raises(OSError, match="at most 100 are expected") as caught:
+        files.read_regular(path, 100)
+    assert caught.value.errno == errno.EFBIG
+    os.truncate(path, 100)
+    assert files.read_regular(path, 100) == bytes(100)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644)])
+def test_rights_follow_the_umask(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        files.write_atomically(tmp_path / "status.json", b"{}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "status.json").stat().st_mode & 0o777 == mode
+
+
 def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".status.json.new").write_bytes(b"half")
     files.write_atomically(tmp_path / "status.json", b"new")

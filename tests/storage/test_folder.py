@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import time
@@ -103,6 +104,63 @@ def test_only_a_run_is_opened(tmp_path: Path) -> None:
         assert (caught.value.code, caught.value.exit_code) == ("not-a-run", 2)
     folder.write("config.yaml", "name: x\n")
     assert RunFolder.open(folder.path) == folder
+
+
+@pytest.mark.parametrize("member", ["config.yaml", "checkpoints"])
+def test_a_link_inside_a_run_is_not_followed(tmp_path: Path, member: str) -> None:
+    """A resume deletes old checkpoints: a link would lead it to those of another run."""
+    runs = []
+    for _ in range(2):
+        runs.append(RunFolder.next(tmp_path, "run"))
+        runs[-1].write("config.yaml", "")
+    other, run = (found.path / member for found in runs)
+    run.unlink() if run.is_file() else run.rmdir()
+    run.symlink_to(other)
+    with pytest.raises(Problem, match="is a link") as caught:
+        RunFolder.open(runs[1].path)
+    assert (caught.value.code, caught.value.exit_code) == ("not-a-file", 6)
+    assert runs_below(tmp_path) == [runs[0].path], "one bad folder does not spoil the list"
+
+
+@pytest.mark.parametrize("name", ["model.pt", "x.pth", "last.ckpt", "pytorch_model.bin", "a.pkl"])
+def test_a_pickle_is_told_from_a_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x80\x04cos\nsystem\n(S'touch ran'\ntR.")
+    with pytest.raises(Problem) as caught:
+        RunFolder.open(tmp_path / name)
+    assert (caught.value.code, caught.value.exit_code) == ("checkpoint-unsafe", 5)
+
+
+def test_the_line_to_paste_resumes_the_run_that_is_there(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "my run; touch x")
+    for resumable in (False, True):
+        with pytest.raises(Problem) as caught:
+            RunFolder.create(folder.path)
+        assert (f"`gradtrain resume '{folder.path}'`" in caught.value.help) is resumable
+        folder.write("config.yaml", "")
+
+
+def test_a_new_run_is_on_the_disk_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, fsync = [], os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    path = RunFolder.next(tmp_path / "runs", "digits").path
+    assert {place.stat().st_ino for place in (tmp_path, path.parent.parent, path.parent, path)} == set(synced)
+
+
+def test_a_process_keeps_the_time_when_it_began(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_status("running")
+    began = folder.status()["started"]
+    status = folder.status() | {"started": "2001-01-01T00:00:00Z"}
+    folder.write("status.json", json.dumps(status))
+    folder.write_status("interrupted", step=3)
+    assert folder.status()["started"] == "2001-01-01T00:00:00Z"
+    folder.write_status("running", step=3)
+    assert folder.status()["started"] >= began > "2001-01-01"
 
 
 def test_status_is_told_and_survives_damage(tmp_path: Path) -> None:
@@ -221,4 +279,7 @@ def test_runs_are_found_two_levels_deep(tmp_path: Path) -> None:
     for name in ("b", "a", "a"):
         RunFolder.next(tmp_path, name).write("config.yaml", "")
     RunFolder.next(tmp_path, "unborn")
-    assert [str(path.relative_to(tmp_path)) for path in runs_below(tmp_path)] == ["a/001", "a/002", "b/001"]
+    for number in ("999", "1000"):
+        RunFolder.create(tmp_path / "b" / number).write("config.yaml", "")
+    found = [str(path.relative_to(tmp_path)) for path in runs_below(tmp_path)]
+    assert found == ["a/001", "a/002", "b/001", "b/999", "b/1000"]

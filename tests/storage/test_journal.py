@@ -71,7 +71,9 @@ def test_a_half_last_line_is_left_out(path: Path, kept: int) -> None:
     assert list(read(path)) == [{"step": 1}, {"step": 2}][: 1 + (kept == 11)]
 
 
-@pytest.mark.parametrize("bad", [b"{half", b"[1]", b"7", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "bad", [b"{half", b"[1]", b"7", b'{"loss": NaN}', b'{"loss": -Infinity}', b"\xff\xfe", b"[" * 100_000]
+)
 def test_a_bad_line_in_the_middle_is_named(path: Path, bad: bytes) -> None:
     path.write_bytes(b'{"step": 1}\n' + bad + b'\n{"step": 3}\n')
     with pytest.raises(Problem, match="line 2 of the journal") as caught:
@@ -87,6 +89,35 @@ def test_a_journal_shorter_than_its_checkpoint_knew_is_damaged(path: Path) -> No
         Journal(path, 13)
     assert caught.value.code == "journal-damaged"
     assert path.read_bytes() == b'{"step": 1}\n'
+
+
+@pytest.mark.parametrize("length", [-1, 5, 13])
+def test_a_length_that_cannot_be_is_refused_and_nothing_cut(path: Path, length: int) -> None:
+    path.write_bytes(b'{"step": 1}\n')
+    for _ in range(3):
+        with pytest.raises(Problem) as caught:
+            Journal(path, length)
+        assert (caught.value.code, caught.value.exit_code) == ("journal-damaged", 5)
+    assert path.read_bytes() == b'{"step": 1}\n'
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+def test_a_journal_that_is_refused_is_closed(path: Path) -> None:
+    path.write_bytes(b'{"step": 1}\n')
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(Problem):
+            Journal(path, 99)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_name_that_is_no_text_is_still_json(path: Path) -> None:
+    """A file name of other bytes than UTF-8 reaches Python as lone surrogates, which UTF-8 cannot hold."""
+    journal = Journal(path)
+    journal.write({"file": os.fsdecode(b"caf\xe9"), "other": "é\u2028"})
+    journal.close()
+    assert path.read_bytes().count(b"\n") == 1
+    assert list(read(path)) == [{"file": "caf\udce9", "other": "é\u2028"}]
 
 
 def test_no_journal_and_a_linked_one(path: Path, tmp_path: Path) -> None:
