@@ -72,7 +72,8 @@ class Config:
 def read(path: Path, profile: str | None = None, overrides: Sequence[str] = ()) -> Config:
     """The config at `path`, its bases, a profile and overrides merged in. Raises `Problem`s (exit code 2)."""
     parsed = read_file(path)
-    config = Config(str(path), _extended(parsed.root, path, (path.resolve(),)), list(parsed.warnings))
+    warnings = list(parsed.warnings)
+    config = Config(str(path), _extended(parsed.root, path, (path.resolve(),), warnings), warnings)
     sections = config.root.mapping or {}
     problems: list[Problem] = []
     if "profiles" in sections:
@@ -125,8 +126,8 @@ def _listed(names: Mapping[str, Any]) -> str:
     return ", ".join(quote(name) for name in names) if names else "no profiles"
 
 
-def _extended(root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
-    """The tree laid over its base, if it names one."""
+def _extended(root: Node, path: Path, chain: tuple[Path, ...], warnings: list[Problem]) -> Node:
+    """The tree laid over its base, if it names one; warnings of the bases join the others."""
     node = (root.mapping or {}).get("extends")
     if node is None:
         return root
@@ -146,7 +147,8 @@ def _extended(root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
         raise Problem(
             problem.code, problem.what, node.place, "`extends` is a path relative to this file", problem.help
         ) from None
-    below = _extended(parsed.root, base, (*chain, base.resolve()))
+    warnings += parsed.warnings
+    below = _extended(parsed.root, base, (*chain, base.resolve()), warnings)
     return _merged(below, root)
 
 

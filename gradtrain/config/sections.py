@@ -262,7 +262,7 @@ class Run(Record):
     """The networks by role."""
     objective: Objective
     """The wiring of the run."""
-    loss: tuple[WeightedLoss, ...]
+    loss: Annotated[tuple[WeightedLoss, ...], Field(min_length=1)]
     """One loss or a weighted list."""
     regularization: tuple[Penalty, ...] = ()
     """Penalties on parameters, added to the loss."""

@@ -39,7 +39,7 @@ class Shapes(Findings):
         shares = [s for s in (split.train, split.val, split.test) if isinstance(s, float)]
         if sum(shares) > 1 + 1e-9:
             self.add(
-                "split-too-large",
+                "split-shares",
                 f"the shares of the split add up to {sum(shares):g}",
                 self.at("data", "split"),
                 "they are parts of one whole",

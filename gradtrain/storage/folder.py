@@ -109,7 +109,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """An existing run folder. Raises `Problem`: usage when it is something else, or what makes it unsafe to use."""
+        """An existing run folder. Raises `Problem` for something else, a pickle, or links in place of its members."""
         if path.suffix in PICKLES and path.is_file():
             raise unsafe(path)
         for member in (path / name for name in MEMBERS):

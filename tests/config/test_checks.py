@@ -76,7 +76,7 @@ CASES: dict[str, tuple[list[Change], str, int]] = {
         2,
     ),
     "not-shuffled": ([("batch_size: 64", "batch_size: 64\n  shuffle: false")], "not-shuffled", 7),
-    "split-too-large": ([("val: 0.2, test: 0.2", "val: 0.7, test: 0.7")], "split-too-large", 4),
+    "split-shares": ([("val: 0.2, test: 0.2", "val: 0.7, test: 0.7")], "split-shares", 4),
     "no-batches": ([("batch_size: 64", "batch_size: 4096\n  drop_last: true")], "no-batches", 6),
     "batch-of-one": ([("batch_size: 64", "batch_size: 1078"), ("relu", "relu, batch_norm")], "batch-of-one", 6),
     "batch-size-one": ([("batch_size: 64", "batch_size: 1"), ("relu", "relu, batch_norm")], "batch-of-one", 6),

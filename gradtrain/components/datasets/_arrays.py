@@ -182,7 +182,7 @@ def _idx(file: IO[bytes] | gzip.GzipFile, path: Path, start: bytes = b"", holds:
         )
     shape = struct.unpack(f">{axes}I", head)
     expected = prod(shape) * dtype.itemsize
-    if expected > most():
+    if expected > most() or prod(max(size, 1) for size in shape) > most():  # a zero must not hide the other axes
         raise too_large(path, f"the header {list(shape)} of {shown} claims too much", expected)
     claim = f"its header {list(shape)} means {expected:,} bytes"
     if holds is not None and expected > holds:
