@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -23,5 +24,5 @@ def validate(
         found = validated(path, read_data=data)
         status = max(status, show_problems(found, str(path), as_json=as_json))
         if not any(problem.severity == "error" for problem in found):
-            print_text(f"{path}: ok" if not as_json else f'{{"config": "{path}", "ok": true}}')
+            print_text(json.dumps({"config": str(path), "ok": True}) if as_json else f"{path}: ok")
     return status
