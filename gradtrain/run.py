@@ -85,7 +85,6 @@ class Runner:
         }
         has_val = "val" in parts.splits and "val" in run.evaluation.splits
         self.best = run.checkpoint.best or ("val.loss" if has_val else None)
-        self.saved = -1
 
     def run_all(self, warnings: list[Problem], resume: bool) -> Outcome:
         start = self.restored() if resume else 0
@@ -160,9 +159,9 @@ class Runner:
         return self.finished("done" if start < parts.steps else "already complete")
 
     def finished(self, reason: str) -> Outcome:
-        """Measure the test split once, on the weights that the config calls best (or on the last ones)."""
+        """Measure the test split once, on the best weights where a val split chose them, else on the last ones."""
         results = {split: dict(values) for split, values in self.measured.items()}
-        chosen = self.memory.best_step if self.run.checkpoint.best and self.memory.best_step is not None else self.step
+        chosen = self.step if self.memory.best_step is None else self.memory.best_step
         if "test" in self.parts.splits and ("test" not in results or chosen != self.step):
             found = checkpoint.load(self.folder.checkpoints, chosen)
             state.restore_weights(found.tensors, self.parts.networks, average=self.run.evaluation.use_ema)

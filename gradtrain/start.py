@@ -43,7 +43,7 @@ def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
     `base` is where relative paths of data begin.
     """
     data = config.data()
-    config.run(data.source.facts(), check)
+    config.run(data.source.facts(), check)  # what is wrong with the config is said before its data is read
     examples: Examples = data.source.load(base)
     places: dict[int, Place] = {}
 

@@ -112,9 +112,14 @@ def test_the_saved_config_trains_the_same_run(config: Path) -> None:
     assert differences([config.parent / "a", config.parent / "b"], 0.0) == []
 
 
-def test_an_evaluation_later_measures_what_the_run_reported(config: Path) -> None:
-    outcome = run(config, "a")
-    assert measured(config.parent / "a", "test") == outcome.results["test"]
+@pytest.mark.parametrize("best", ["checkpoint: {best: val.loss}\n", ""])
+def test_an_evaluation_later_measures_what_the_run_reported(config: Path, best: str) -> None:
+    config.write_text(CONFIG.replace("checkpoint: {best: val.loss}\n", best))
+    outcome = run(config, "a", "training.epochs=12", "optimizer.lr=1.0")  # so that the last weights are not the best
+    found = checkpoint.newest(config.parent / "a" / "checkpoints")
+    assert found.facts["memory"]["best_step"] != found.step
+    for split in ("val", "test"):
+        assert measured(config.parent / "a", split) == outcome.results[split]
 
 
 def test_best_and_newest_checkpoints_are_kept(config: Path) -> None:
