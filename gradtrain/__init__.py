@@ -6,8 +6,8 @@
     outcome = gradtrain.train("configs/digits-mlp.yaml")   # trains it, as the command does
     report = gradtrain.gradcheck(["huber", "layers"])      # proves components; report.ok
 
-A component of your own derives from one of the families: Loss, Activation, Regularizer, Normalization, Layer, Model,
-Initializer, Optimizer, Schedule, Objective, Metric, Dataset, Transform, Augmentation.
+A component of your own derives from one of the families: Loss, Game, Activation, Regularizer, Normalization, Layer,
+Model, Initializer, Optimizer, Schedule, Objective, Metric, Dataset, Transform, Augmentation.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradtrain.components.activations import Activation
     from gradtrain.components.augmentations import Augmentation
     from gradtrain.components.datasets import Dataset
+    from gradtrain.components.games import Game
     from gradtrain.components.initializers import Initializer
     from gradtrain.components.layers import Layer
     from gradtrain.components.losses import Loss
@@ -37,6 +38,7 @@ _HOMES = {
     "Activation": "components.activations",
     "Augmentation": "components.augmentations",
     "Dataset": "components.datasets",
+    "Game": "components.games",
     "Initializer": "components.initializers",
     "Layer": "components.layers",
     "Loss": "components.losses",
@@ -58,6 +60,7 @@ __all__ = [
     "Activation",
     "Augmentation",
     "Dataset",
+    "Game",
     "Initializer",
     "Layer",
     "Loss",

@@ -41,6 +41,10 @@ class Stage(Component):
     random: ClassVar[bool] = False
     """True when the training-mode output draws from torch's generator (dropout)."""
 
+    def symbols(self) -> int | None:
+        """How many symbols the input's numbers stand for, when they are indices (int64); None for real numbers."""
+        return None
+
     def output_shape(self, shape: Shape) -> Shape:
         """The output shape for an input shape. Raises `Misfit`; imports no torch."""
         return shape
@@ -50,11 +54,17 @@ class Stage(Component):
         raise NotImplementedError
 
     def textbook(self, x: Tensor, **parameters: Tensor) -> Tensor:
-        """The published equation in training mode; `parameters` are the module's, under their names in it."""
+        """The published equation in training mode; `parameters` are the module's, under their names in it.
+
+        Its buffers are among them, as they stood before the forward pass.
+        """
         raise NotImplementedError
 
     def gradient(self, g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
-        """The derivative: incoming gradient `g` [batch, *output] → {"x": …, one a parameter by its name}."""
+        """The derivative: incoming gradient `g` [batch, *output] → {"x": …, one a parameter by its name}.
+
+        Indices have no derivative: without real numbers as input there is no "x".
+        """
         raise NotImplementedError
 
     def kink(self, x: Tensor, **parameters: Tensor) -> Tensor | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gradtrain.components.activations import Activation
+from gradtrain.components.games import Game
 from gradtrain.components.initializers import Initializer
 from gradtrain.components.layers.save import Save
 from gradtrain.components.layers.take import Take
@@ -16,7 +17,7 @@ from gradtrain.components.optimizers import Optimizer
 from gradtrain.components.regularizers import Regularizer
 from gradtrain.components.schedules import Schedule
 from gradtrain.gradcheck.finding import Finding, Ledger
-from gradtrain.gradcheck.functions import of_activation, of_loss, of_regularizer
+from gradtrain.gradcheck.functions import of_activation, of_game, of_loss, of_regularizer
 from gradtrain.gradcheck.proof import prove, prove_kept
 from gradtrain.gradcheck.rules import prove_initializer, prove_optimizer, prove_schedule
 from gradtrain.gradcheck.stages import of_model, of_skip, of_stage
@@ -28,6 +29,7 @@ from gradtrain.stage import Stage
 
 PROVEN_BY: dict[type[Component], str] = {
     Loss: "forward",
+    Game: "critic",
     Regularizer: "forward",
     Stage: "forward",
     Model: "forward",
@@ -88,6 +90,8 @@ def subjects(component: Component, generator: torch.Generator, dtype: torch.dtyp
     match component:
         case Loss():
             yield from of_loss(component, generator, dtype)
+        case Game():
+            yield from of_game(component, generator, dtype)
         case Regularizer():
             yield from of_regularizer(component, generator, dtype)
         case Save() | Take():

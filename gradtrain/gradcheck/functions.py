@@ -1,4 +1,4 @@
-"""The points at which losses, regularizers and activations are proven: their own samples."""
+"""The points at which losses, games, regularizers and activations are proven: their own samples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from gradtrain.components.activations import Activation
+from gradtrain.components.games import Game
 from gradtrain.components.losses import Loss
 from gradtrain.components.regularizers import Regularizer
 from gradtrain.gradcheck.subject import Subject, away_from_kinks, incoming_last, leaf, said
@@ -16,9 +17,8 @@ from gradtrain.stage import Shape
 def of_loss(loss: Loss, generator: torch.Generator, dtype: torch.dtype) -> Iterator[Subject]:
     points = away_from_kinks(lambda: loss.samples(generator), loss.kink, generator)
     for number, (prediction, target) in enumerate(points):
-        by_class = loss.kinds[0] == "class"
-        shape = (len(prediction), *prediction.shape[2:]) if by_class else tuple(prediction.shape)
         p, y = leaf(prediction, dtype), target.to(dtype) if target.is_floating_point() else target
+        shape = loss.result_shape(p, y)
         yield Subject(
             inputs={"prediction": p, "target": y},
             leaves=["prediction"],
@@ -64,6 +64,43 @@ def _reduced(
     )
 
 
+def of_game(game: Game, generator: torch.Generator, dtype: torch.dtype) -> Iterator[Subject]:
+    """Both sides of a game at every sample: what the critic minimises, and what the generator does."""
+    points = away_from_kinks(lambda: game.samples(generator), game.kink, generator)
+    for number, (of_real, of_fake) in enumerate(points):
+        real, fake = leaf(of_real, dtype), leaf(of_fake, dtype)
+        yield Subject(
+            inputs={"real": real, "fake": fake},
+            leaves=["real", "fake"],
+            implementation=partial(game.critic, real, fake),
+            textbook=partial(game.textbook_critic, real, fake),
+            gradient=partial(_critic_gradient, game, real, fake),
+            shape=(),
+            of="critic",
+            sample=number,
+            point=f"{said('real', real)}, {said('fake', fake)}",
+        )
+        yield Subject(
+            inputs={"fake": fake},
+            leaves=["fake"],
+            implementation=partial(game.generator, fake),
+            textbook=partial(game.textbook_generator, fake),
+            gradient=partial(_generator_gradient, game, fake),
+            shape=(),
+            of="generator",
+            sample=number,
+            point=said("fake", fake),
+        )
+
+
+def _critic_gradient(game: Game, real: Tensor, fake: Tensor, g: Tensor) -> Mapping[str, Tensor]:
+    return game.gradient_critic(g, real, fake)
+
+
+def _generator_gradient(game: Game, fake: Tensor, g: Tensor) -> Mapping[str, Tensor]:
+    return {"fake": game.gradient_generator(g, fake)}
+
+
 def _penalty_gradient(penalty: Regularizer, w: Tensor, g: Tensor) -> Mapping[str, Tensor]:
     return {"weight": penalty.gradient(g, w)}
 
@@ -78,7 +115,7 @@ def of_regularizer(penalty: Regularizer, generator: torch.Generator, dtype: torc
             implementation=partial(penalty.forward, w),
             textbook=partial(penalty.textbook, w),
             gradient=partial(_penalty_gradient, penalty, w),
-            shape=(),
+            shape=tuple(w.shape) if penalty.of == "constraint" else (),
             sample=number,
             point=said("weight", w),
         )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradtrain.components.initializers import Initializer
-from gradtrain.components.optimizers import Optimizer
+from gradtrain.components.optimizers import Evaluate, Optimizer
 from gradtrain.components.schedules import Schedule
 from gradtrain.gradcheck.finding import Ledger
 from gradtrain.lazy import Tensor, torch
@@ -20,6 +20,9 @@ STEPS = 6
 
 RULE_DIGITS = 12
 """Nothing cancels here: an optimizer's step and its published rule do the same few operations an element."""
+
+SEARCH_DIGITS = 10
+"""A line search interpolates differences of nearly equal losses, and its lengths are as good as those."""
 
 WEIGHTS: tuple[tuple[Shape, ...], ...] = (((3, 4), (5,)), ((4, 2),))
 """Two parameter groups; the second one learns at a third of the rate."""
@@ -38,6 +41,9 @@ def prove_optimizer(optimizer: Optimizer, ledger: Ledger, generator: torch.Gener
     pulls = [[[_pull(w, t, generator) for w in group] for group in start] for t in range(1, STEPS + 1)]
     for number, implementation in enumerate(optimizer.implementations):
         with ledger.attempt("update", sample=number, point=implementation):
+            if optimizer.closure:
+                _descend(optimizer, implementation, start, ledger, number)
+                continue
             _follow(optimizer, implementation, start, pulls, ledger, number)
 
 
@@ -102,6 +108,55 @@ def _follow(
                     sample=number,
                     point=point,
                 )
+
+
+def _descend(optimizer: Optimizer, implementation: str, start: list[list[Tensor]], ledger: Ledger, number: int) -> None:
+    """A rule that asks for gradients itself, on a convex function of all weights together, against `descend`."""
+    if not optimizer.grouped:
+        start = [[weight for group in start for weight in group]]
+    evaluate = _bowl(sum(weight.numel() for group in start for weight in group))
+    weights = [[w.clone().requires_grad_() for w in group] for group in start]
+    flat = [w for group in weights for w in group]
+    groups = [{"params": group, "lr": optimizer.lr / 3**i} for i, group in enumerate(weights)]
+    built = optimizer.build(groups, implementation)
+    expected = [w.clone() for group in start for w in group]
+    memory = [optimizer.init(w) for w in expected]
+
+    def closure() -> float:
+        loss, gradient = evaluate([w.detach() for w in flat])
+        for weight, g in zip(flat, gradient, strict=True):
+            weight.grad = g
+        return float(loss)
+
+    for t in range(1, STEPS + 1):
+        rates = [optimizer.lr / 3**i / (2 if t > 3 else 1) for i in range(len(groups))]  # as a schedule does it
+        for group, rate in zip(built.param_groups, rates, strict=True):
+            group["lr"] = rate
+        spread = [rate for rate, group in zip(rates, weights, strict=True) for _ in group]
+        expected, memory = optimizer.descend(evaluate, expected, memory, t, spread)
+        built.step(closure)
+        for weight, textbook in zip(flat, expected, strict=True):
+            point = f"{implementation}, step {t}, weight {list(weight.shape)}"
+            ledger.compare("update", weight, textbook, digits=SEARCH_DIGITS, sample=number, point=point)
+
+
+def _bowl(n: int) -> Evaluate:
+    """½ (p - c)ᵀ A (p - c) + Σ log(1 + exp p) over all weights in one vector, with its gradient by hand.
+
+    Strongly convex and no quadratic: A = I + B Bᵀ of rank 2, curvatures between 1 and about n.
+    """
+    line = torch.linspace(-1, 1, n, dtype=torch.float64)
+    b = torch.stack([line, line.cos()], dim=1)
+    c = 2 * (7 * line).sin()
+
+    def evaluate(p: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        flat = torch.cat([w.flatten() for w in p])
+        pull = flat - c + b @ (b.T @ (flat - c))
+        loss = (flat - c) @ pull / 2 + torch.logaddexp(flat, torch.zeros_like(flat)).sum()
+        parts = torch.split(pull + flat.sigmoid(), [w.numel() for w in p])
+        return loss, [part.view_as(w) for part, w in zip(parts, p, strict=True)]
+
+    return evaluate
 
 
 def _pure_update(

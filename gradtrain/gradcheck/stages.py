@@ -28,14 +28,14 @@ def of_stage(stage: Stage, generator: torch.Generator, dtype: torch.dtype) -> It
     if stage.inputs and not fitting:
         raise ValueError(f"none of its `inputs` {[list(shape) for shape in stage.inputs]} fits this case")
     for number, shape in enumerate(fitting):
-        both = Faces(stage.textbook, stage.gradient, stage.kink)
+        both = Faces(stage.textbook, stage.gradient, stage.kink, stage.symbols())
         yield from _module(
             stage.build(shape), both, shape, stage.output_shape(shape), generator, dtype, 10 * number + 10
         )
 
 
 def of_model(model: Model, generator: torch.Generator, dtype: torch.dtype) -> Iterator[Subject]:
-    layers = model.layers()
+    layers = model.expanded()
     shapes: Sequence[Shape] = getattr(model, "inputs", SHAPES)
     shape = next((shape for shape in shapes if _fits(partial(_chain.output_shape, layers), shape)), None)
     if shape is None:
@@ -50,7 +50,8 @@ def of_list(layers: Layers, shape: Shape, generator: torch.Generator, dtype: tor
     def gradient(g: Tensor, x: Tensor, **parameters: Tensor) -> Mapping[str, Tensor]:
         return _chain.gradient(layers, g, x, parameters)
 
-    both = Faces(textbook, gradient, lambda x, **parameters: None)
+    symbols = layers[0].part.symbols() if layers else None
+    both = Faces(textbook, gradient, lambda x, **parameters: None, symbols)
     yield from _module(
         _chain.build(layers, shape), both, shape, _chain.output_shape(layers, shape), generator, dtype, 0
     )
@@ -69,6 +70,7 @@ class Faces(NamedTuple):
     textbook: Callable[..., Tensor]
     gradient: Callable[..., Mapping[str, Tensor]]
     kink: Callable[..., Tensor | None]
+    symbols: int | None = None
 
 
 def _module(
@@ -88,20 +90,22 @@ def _module(
             parameter.add_(noise.to(dtype), alpha=0.5)
     parameters: dict[str, Tensor] = dict(module.named_parameters())
     leaves = ["x", *(name for name, parameter in parameters.items() if parameter.requires_grad)]
+    leaves = leaves if both.symbols is None else leaves[1:]
     plain = {name: parameter.detach().double() for name, parameter in parameters.items()}
     for number, (rows, how) in enumerate(BATCHES):
-        draw = partial(_normal, (rows, *shape), generator)
+        draw = partial(_drawn, (rows, *shape), generator, both.symbols)
         ((sample,),) = away_from_kinks(draw, lambda x: both.kink(x, **plain), generator)
         lay = _gaps if number == 1 else _as_it_is
-        x = lay(sample.to(dtype)).requires_grad_()
+        x = lay(sample.to(dtype)).requires_grad_() if both.symbols is None else lay(sample)
         if rows == 1 and _refuses(module, x):
             continue
+        known = {**parameters, **{name: buffer.clone() for name, buffer in module.named_buffers()}}
         yield Subject(
             inputs={"x": x, **parameters},
             leaves=leaves,
             implementation=_seeded(partial(module, x)),
-            textbook=_seeded(partial(both.textbook, x, **parameters)),
-            gradient=_seeded(partial(incoming_last, both.gradient, x, **parameters)),
+            textbook=_seeded(partial(both.textbook, x, **known)),
+            gradient=_seeded(partial(incoming_last, both.gradient, x, **known)),
             shape=(rows, *after),
             sample=first + number,
             point=said("x", x, how),
@@ -109,7 +113,9 @@ def _module(
         )
 
 
-def _normal(shape: Shape, generator: torch.Generator) -> list[tuple[Tensor]]:
+def _drawn(shape: Shape, generator: torch.Generator, symbols: int | None) -> list[tuple[Tensor]]:
+    if symbols is not None:
+        return [(torch.randint(0, symbols, shape, generator=generator),)]
     return [(1.5 * torch.randn(shape, generator=generator, dtype=torch.float64),)]
 
 

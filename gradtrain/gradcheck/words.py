@@ -13,7 +13,7 @@ from gradtrain.gradcheck.finding import Ledger
 from gradtrain.problems import flatten
 from gradtrain.registry import Component, Record, Use, about
 
-DIFFERENTIATED = {"losses", "activations", "regularizers", "normalizations"}
+DIFFERENTIATED = {"losses", "games", "activations", "regularizers", "normalizations"}
 """Families whose members state a value, its gradient and where they were published."""
 
 DEMANDED: dict[str, tuple[str, ...]] = {

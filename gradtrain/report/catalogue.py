@@ -30,6 +30,7 @@ PLACES = {
     "activations": "model:\n  layers:\n    - {}",
     "augmentations": "data:\n  augment:\n    - {}",
     "datasets": "data:\n  source: {}",
+    "games": "objective:\n  gan:\n    latent: 100\n    loss: {}",
     "initializers": "model:\n  init: {}",
     "layers": "model:\n  layers:\n    - {}",
     "losses": "loss: {}",
@@ -40,6 +41,7 @@ PLACES = {
     "optimizers": "optimizer: {}",
     "regularizers": "regularization:\n  - {}",
     "schedules": "schedule:\n  {}\n  by: step",
+    "tokenizers": "data:\n  source:\n    tinyshakespeare:\n      tokenizer: {}",
     "transforms": "data:\n  transforms:\n    - {}",
 }
 """Family → where its components stand in a config; `{}` is the component."""

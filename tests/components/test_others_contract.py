@@ -6,7 +6,7 @@ import pytest
 
 from gradtrain.registry import families, names
 
-SHELVES = ["augmentations", "datasets", "metrics", "objectives", "transforms"]
+SHELVES = ["augmentations", "datasets", "metrics", "objectives", "tokenizers", "transforms"]
 MEMBERS = [(shelf, name) for shelf in SHELVES for name in names(families()[shelf])]
 
 
@@ -16,6 +16,6 @@ def test_contract(shelf, name, keeps_contract):
 
 
 def test_every_family_has_a_contract_test():
-    proven = {"activations", "initializers", "layers", "losses", "models", "normalizations"}
+    proven = {"activations", "games", "initializers", "layers", "losses", "models", "normalizations"}
     proven |= {"optimizers", "regularizers", "schedules"}
     assert proven | set(SHELVES) == set(families())

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from gradtrain.lazy import Tensor, torch
 from gradtrain.registry import Component, Use
+from gradtrain.stage import Shape
 
 TargetKind = Literal["class", "binary", "pm1", "value", "multilabel"]
 
@@ -16,12 +17,18 @@ class Loss(Component):
     Shapes: `value`, `pm1`, `binary` and `multilabel` losses take prediction and target of one shape `[batch, ...]`
     and return one number per element; `class` losses take raw scores `[batch, class, ...]` and class indices
     `[batch, ...]` (int64) or class probabilities `[batch, class, ...]`, and return one number per sample
-    `[batch, ...]`. Only the prediction is differentiable. Units: those of the target for `mae`, squared for `mse`,
-    nats for the entropies.
+    `[batch, ...]`. A loss of another shape says so under `shape` in its docstring and in `result_shape`. Only the
+    prediction is differentiable. Units: those of the target for `mae`, squared for `mse`, nats for the entropies.
     """
 
     kinds: ClassVar[tuple[TargetKind, ...]]
     """The kinds of target this loss is defined for; the first one is the domain its samples are drawn from."""
+
+    scores_classes: ClassVar[bool] = False
+    """Whether its prediction for a target of kind `class` holds one score a class."""
+
+    applies: ClassVar[tuple[str, ...]] = ()
+    """Activations that it applies itself: a network that ends in one would apply it twice."""
 
     reduce: Literal["mean", "sum_per_sample", "sum"] = "mean"
     """`mean` divides by the number of real targets, `sum_per_sample` by the number of samples, `sum` by nothing."""
@@ -41,6 +48,16 @@ class Loss(Component):
     def kink(self, prediction: Tensor, target: Tensor) -> Tensor | None:
         """A tensor with zeros where the derivative jumps or turns; None when the loss is smooth."""
         return None
+
+    def outputs(self, columns: int) -> tuple[Shape, ...]:
+        """What a network may put out for a target of so many columns, without the batch; the plainest first."""
+        return ((columns,),)
+
+    def result_shape(self, prediction: Tensor, target: Tensor) -> Shape:
+        """The shape of `forward`'s result: one number per element, or per sample for a loss of classes."""
+        if self.kinds[0] == "class":
+            return (len(prediction), *prediction.shape[2:])
+        return tuple(prediction.shape)
 
     def count(self, target: Tensor) -> Tensor | float:
         """The number of real targets that `mean` divides by (class weights and ignored targets change it)."""

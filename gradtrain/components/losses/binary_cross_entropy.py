@@ -23,6 +23,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     kinds = ("binary", "multilabel")
+    applies = ("sigmoid",)
     cases = [{}, {"pos_weight": 3.0}, {"pos_weight": (0.5, 1.0, 4.0, 9.3)}, {"reduce": "sum_per_sample"}]
 
     pos_weight: PositiveFloat | Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = 1.0

@@ -7,11 +7,9 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat
 
 from gradtrain.components.losses import Loss
+from gradtrain.components.losses._labels import NEVER, counted, factors, is_class
 from gradtrain.lazy import F, Tensor, torch
 from gradtrain.problems import Problem
-
-NEVER = -(2**40)
-"""A label that cannot occur: torch's own default of -100 would swallow a broken label without a word."""
 
 
 class CrossEntropy(Loss):
@@ -30,6 +28,8 @@ class CrossEntropy(Loss):
     """
 
     kinds = ("class",)
+    scores_classes = True
+    applies = ("softmax",)
     cases = [
         {},
         {"label_smoothing": 0.1},
@@ -58,7 +58,7 @@ class CrossEntropy(Loss):
         return self._kernel(prediction, target, "mean")
 
     def _kernel(self, prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
-        weight = None if self.weights is None else self._factors(prediction)
+        weight = None if self.weights is None else factors("cross_entropy", self.weights, prediction)
         if self.ignore_index is not None and target.is_floating_point():
             raise Problem(
                 "ignored-probabilities",
@@ -79,20 +79,6 @@ class CrossEntropy(Loss):
     def _ignored(self) -> int:
         return NEVER if self.ignore_index is None else self.ignore_index
 
-    def _factors(self, prediction: Tensor) -> Tensor:
-        """The factor of every class `[class]`; ones without weights."""
-        classes = prediction.shape[1]
-        if self.weights is None:
-            return prediction.new_ones(classes)
-        if len(self.weights) != classes:
-            raise Problem(
-                "loss-weights",
-                f"`cross_entropy` has {len(self.weights)} weights, its prediction {classes} classes",
-                why=f"`weights` holds one factor a class; the prediction is {list(prediction.shape)}",
-                help=f"write {classes} numbers under `weights`, or change the width of the last layer",
-            )
-        return prediction.new_tensor(self.weights)
-
     def _shares(self, prediction: Tensor, target: Tensor) -> Tensor:
         """weights_k q_k for every class k, on axis 1; zero at ignored targets."""
         classes = prediction.shape[1]
@@ -100,10 +86,10 @@ class CrossEntropy(Loss):
             real, q = torch.ones_like(target[:, :1]), target
         else:
             real = (target != self._ignored).unsqueeze(1)
-            k = torch.arange(classes, device=target.device).reshape(-1, *[1] * (target.ndim - 1))
-            q = (target.unsqueeze(1) == k).to(prediction.dtype)
+            q = is_class(target, prediction)
         q = (1 - self.label_smoothing) * q + self.label_smoothing / classes
-        return real * self._factors(prediction).reshape(-1, *[1] * (prediction.ndim - 2)) * q
+        weights = factors("cross_entropy", self.weights, prediction).reshape(-1, *[1] * (prediction.ndim - 2))
+        return real * weights * q
 
     def textbook(self, prediction: Tensor, target: Tensor) -> Tensor:
         below = prediction - prediction.max(dim=1, keepdim=True).values
@@ -119,15 +105,7 @@ class CrossEntropy(Loss):
     def count(self, target: Tensor) -> Tensor | float:
         if target.is_floating_point():
             return float(target.numel() // target.shape[1])
-        if self.weights is None and self.ignore_index is None:
-            return float(target.numel())
-        # Masks instead of a selection, whose size a device would have to report before it can go on.
-        exact = torch.float32 if target.device.type == "mps" else torch.float64
-        real = target != self._ignored
-        if self.weights is None:
-            return real.sum(dtype=exact)
-        factors = torch.tensor(self.weights, dtype=exact, device=target.device)
-        return (factors[target.where(real, 0)] * real).sum()
+        return counted(target, self.weights, self.ignore_index)
 
     def samples(self, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
         """As many classes as weights: extra axes, one sample, far scores, ignored labels, probabilities."""
