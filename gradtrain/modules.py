@@ -95,3 +95,99 @@ class GlobalAvgPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean(dim=list(range(2, x.ndim)))
+
+
+class Reshape(nn.Module):
+    """The numbers of every sample in another shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(len(x), *self.shape)
+
+
+class Permute(nn.Module):
+    """The axes after the batch in another order, counted from 1."""
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, *self.axes)
+
+
+class Crop(nn.Module):
+    """Without a border on the axes after the channels."""
+
+    def __init__(self, margins: tuple[int, ...]) -> None:
+        super().__init__()
+        self.margins = margins
+
+    def forward(self, x: Tensor) -> Tensor:
+        inside = (slice(m, n - m) for m, n in zip(self.margins, x.shape[2:], strict=True))
+        return x[(slice(None), slice(None), *inside)]
+
+
+class Step(nn.Module):
+    """One step of [batch, time, ...]."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place = place
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.place]
+
+
+class Patches(nn.Conv2d):
+    """[batch, channel, height, width] → [batch, time, width]: a vector for every square, in reading order."""
+
+    def __init__(self, channels: int, width: int, size: int) -> None:
+        super().__init__(channels, width, size, stride=size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).flatten(2).transpose(1, 2)
+
+
+class NeuralOde(nn.Module):
+    """h' = layers(h) by the classical Runge-Kutta method with `count` steps of `size`."""
+
+    def __init__(self, layers: nn.Module, count: int, size: float) -> None:
+        super().__init__()
+        self.layers, self.count, self.size = layers, count, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        f, d = self.layers, self.size
+        for _ in range(self.count):
+            k1 = f(x)
+            k2 = f(x + d / 2 * k1)
+            k3 = f(x + d / 2 * k2)
+            k4 = f(x + d * k3)
+            x = x + d / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        return x
+
+
+class Variables(nn.Module):
+    """The same learned numbers for every sample."""
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(start)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The sum keeps x in the graph: the derivative with respect to it is 0, not missing.
+        return self.weight + 0.0 * x.reshape(len(x), -1)[:, :1]
+
+
+class UnitLength(nn.Module):
+    """Features, or the channels of images, divided by their length."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(x, dim=1 if x.ndim == 4 else -1, eps=self.eps)
