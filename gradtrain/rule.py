@@ -47,13 +47,17 @@ class Rule(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self._apply()
+        return loss
+
+    def _apply(self) -> None:
         for group in self.param_groups:
             rule = self.rule.model_copy(update={name: group[name] for name in self.by_group})
-            due: dict[int, list[Tensor]] = {}
+            due: dict[tuple[int, ...], list[Tensor]] = {}
             for p in group["params"]:
-                if p.grad is not None:
-                    due.setdefault(self._count(rule, p), []).append(p)
-            for t, weights in due.items():
+                if p.grad is not None:  # a rule for matrices remembers other things of them than of vectors
+                    due.setdefault((self._count(rule, p), len(self.state[p])), []).append(p)
+            for (t, _), weights in due.items():
                 states = [{name: value for name, value in self.state[p].items() if name != "step"} for p in weights]
                 gradients = [p.grad for p in weights if p.grad is not None]
                 if self.in_place and isinstance(rule, InPlace):
@@ -61,7 +65,6 @@ class Rule(torch.optim.Optimizer):
                 else:
                     for g, p, state in zip(gradients, weights, states, strict=True):
                         self._single(rule, g, p, state, t, group["lr"])
-        return loss
 
     def _count(self, rule: Optimizer, p: Tensor) -> int:
         """The number of the step that `p` is about to take, from 1."""
@@ -75,3 +78,37 @@ class Rule(torch.optim.Optimizer):
         weight, memory = rule.update(g, p, state, t, lr)
         p.copy_(weight)
         self.state[p].update(memory)
+
+
+class Sharpened(Rule):
+    """A rule that takes its gradients at the worst point nearby (`rho` away) and steps from where it stood."""
+
+    def __init__(
+        self,
+        groups: Iterable[dict[str, Any]],
+        rule: Optimizer,
+        implementation: str | None = None,
+        *,
+        rho: float,
+        **by_group: float,
+    ) -> None:
+        super().__init__(groups, rule, implementation, **by_group)
+        self.rho = rho
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]
+        """One update; the closure is called twice, here and there. The weights return bit for bit in between."""
+        with torch.enable_grad():
+            loss = closure()
+        weights = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [p.grad for p in weights]
+        length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        here = torch._foreach_clone(weights)
+        torch._foreach_add_(weights, torch._foreach_mul(gradients, self.rho / (length + 1e-12)))
+        try:
+            with torch.enable_grad():
+                closure()
+        finally:
+            torch._foreach_copy_(weights, here)
+        self._apply()
+        return loss

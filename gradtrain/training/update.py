@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from gradtrain.components.optimizers import Optimizer
+from gradtrain.components.regularizers import Regularizer
 from gradtrain.eager import plain_step, spare_the_compiler
+from gradtrain.problems import Problem
 from gradtrain.training.precision import Precision
 
 
@@ -41,7 +43,7 @@ class Update:
         ema: float | None = None,
         decay: Sequence[tuple[float, list[Tensor]]] = (),
     ) -> None:
-        self.name, self.accumulate = name, accumulate
+        self.name, self.rule, self.accumulate = name, optimizer, accumulate
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.decay = [(strength, [tensor.detach() for tensor in tensors]) for strength, tensors in decay]
         self.parameters: list[Tensor] = [p for group in groups for p in group["params"]]
@@ -53,7 +55,18 @@ class Update:
         self.guarded = self.parameters[0].device.type == "cpu"  # elsewhere reading a number would wait for the device
         self.ema = ema
         self.detached = [p.detach() for p in self.parameters]
-        self.average = [p.clone() for p in self.detached] if ema is not None else []
+        self.mean = [p.clone() for p in self.detached] if ema is not None else []
+
+    constraints: Sequence[tuple[Regularizer, Sequence[Tensor]]] = ()
+
+    def __new__(cls, name: str, optimizer: Optimizer, *_: Any, **__: Any) -> Update:
+        """What few rules ask for is a class of its own: it costs the others nothing."""
+        return super().__new__(Searching if optimizer.closure else Averaging if optimizer.averages else cls)
+
+    @property
+    def average(self) -> list[Tensor]:
+        """The average of every parameter, where there is one."""
+        return self.mean
 
     def zero_grad(self) -> None:
         """Forget the gradients. torch's own does the same within a profiler's record: a tenth of a small step."""
@@ -90,23 +103,41 @@ class Update:
     def step(self, precision: Precision, lr: float, evaluate: Callable[[], Tensor]) -> None:
         """Change the weights once. `evaluate` computes the gradients anew, for rules that ask for them again."""
         if lr != self.rate:
-            self.rate = lr
-            for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
-                group["lr"] = lr * scale
+            self.set_rate(lr)
         for strength, tensors in self.decay:
             torch._foreach_mul_(tensors, 1 - lr * strength)
         precision.step(self.optimizer)
+        if self.constraints:
+            self.constrain()
         if self.ema is not None:
-            torch._foreach_lerp_(self.average, self.detached, 1 - self.ema)
+            torch._foreach_lerp_(self.mean, self.detached, 1 - self.ema)
+
+    def limit(self, constraints: Sequence[tuple[Regularizer, Sequence[Tensor]]]) -> None:
+        """What its own parameters among these tensors must obey after every step."""
+        own = {id(parameter) for parameter in self.parameters}
+        chosen = [(rule, [t.detach() for t in tensors if id(t) in own]) for rule, tensors in constraints]
+        self.constraints = [(rule, tensors) for rule, tensors in chosen if tensors]
+
+    def constrain(self) -> None:
+        """Move parameters back where they are allowed to be, in place."""
+        for rule, tensors in self.constraints:
+            for tensor in tensors:
+                tensor.copy_(rule.forward(tensor))
+
+    def set_rate(self, lr: float) -> None:
+        """The learning rate of every group."""
+        self.rate = lr
+        for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
+            group["lr"] = lr * scale
 
     def gradient_norm(self) -> Tensor:
         """Norm of the whole gradient as it stands."""
         return norm_of([p.grad for p in self.parameters if p.grad is not None])
 
     def swap(self) -> None:
-        """Exchange the weights and their moving average in place (twice restores both)."""
+        """Exchange the weights and their average in place, where there is one (twice restores both)."""
         with torch.no_grad():
-            for parameter, average in zip(self.parameters, self.average, strict=True):
+            for parameter, average in zip(self.parameters, self.average, strict=False):
                 kept = parameter.detach().clone()
                 parameter.copy_(average)
                 average.copy_(kept)
@@ -120,6 +151,10 @@ class Update:
             for key, value in entries.items():
                 if isinstance(value, Tensor):
                     tensors[f"{index}.{key}"] = value
+                elif isinstance(value, list):  # L-BFGS remembers lists of tensors, in which some places are empty
+                    numbers[f"{index}.{key}"] = [None if isinstance(item, Tensor) else item for item in value]
+                    named = {f"{index}.{key}.{place}": item for place, item in enumerate(value)}
+                    tensors |= {name: item for name, item in named.items() if isinstance(item, Tensor)}
                 else:
                     numbers[f"{index}.{key}"] = value
         return tensors, numbers
@@ -127,10 +162,83 @@ class Update:
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
         entries: dict[int, dict[str, Any]] = {}
-        for name, value in (*tensors.items(), *numbers.items()):
-            index, _, key = name.partition(".")
-            entries.setdefault(int(index), {})[key] = value
+        for name, value in (*numbers.items(), *tensors.items()):
+            index, key, *place = name.split(".")
+            entry = entries.setdefault(int(index), {})
+            if place:
+                entry[key][int(place[0])] = value
+            else:
+                entry[key] = list(value) if isinstance(value, list) else value
         self.optimizer.load_state_dict({"state": entries, "param_groups": self.optimizer.state_dict()["param_groups"]})
+
+
+class Searching(Update):
+    """An update whose rule evaluates the loss at several points of one step (L-BFGS, SAM).
+
+    The first evaluation is the one that the loop has made. Decoupled decay comes after the step, so that this
+    evaluation's gradients are those of the weights that the rule finds.
+    """
+
+    def clip(self, precision: Precision, total: Tensor) -> Tensor | None:
+        self.total = total
+        return super().clip(precision, total)
+
+    def step(self, precision: Precision, lr: float, evaluate: Callable[[], Tensor]) -> None:
+        if precision.name == "float16":
+            raise Problem(
+                "closure-precision",
+                f"`{self.rule.name()}` cannot train in float16",
+                why="it evaluates the gradient several times in one step, and each would need its own loss scale",
+                help="write `precision: float32` or `precision: bfloat16`",
+            )
+        self.set_rate(lr)
+        known = True
+
+        def closure() -> float:
+            nonlocal known
+            if known:
+                known = False
+                return self.total.item()
+            total = evaluate()
+            if not math.isfinite(value := total.item()):
+                raise NonFinite(f"the loss at a point that `{self.rule.name()}` tried", value)
+            self.clip(precision, total)
+            return value
+
+        before = torch._foreach_clone(self.detached)
+        try:
+            self.optimizer.step(closure)
+        except NonFinite:
+            torch._foreach_copy_(self.detached, before)
+            raise
+        for strength, tensors in self.decay:
+            torch._foreach_mul_(tensors, 1 - lr * strength)
+        if self.constraints:
+            self.constrain()
+        if self.ema is not None:
+            torch._foreach_lerp_(self.mean, self.detached, 1 - self.ema)
+
+
+class Averaging(Update):
+    """An update whose rule trains at one point and measures at another, the average of its own (schedule-free)."""
+
+    kept: Sequence[Tensor] = ()
+    """The weights that train, while the average stands in their place."""
+
+    @property
+    def average(self) -> list[Tensor]:
+        """The rule's average of every parameter, as it stands."""
+        memory = self.optimizer.state
+        pairs = zip(self.parameters, self.detached, strict=True)
+        return [self.rule.average(p, memory[w]) if memory.get(w) else p.clone() for w, p in pairs]
+
+    def swap(self) -> None:
+        if self.kept:
+            torch._foreach_copy_(self.detached, list(self.kept))
+            self.kept = ()
+        else:
+            self.kept = torch._foreach_clone(self.detached)
+            torch._foreach_copy_(self.detached, self.average)
 
 
 def norm_of(gradients: list[Tensor]) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field, PositiveFloat
 
@@ -16,6 +17,9 @@ State = dict[str, Tensor]
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 """Share of a moving average that is kept at every step."""
+
+Evaluate: TypeAlias = Callable[[list[Tensor]], tuple[Tensor, list[Tensor]]]
+"""Weights → the total loss there and its gradient, a tensor for each weight."""
 
 
 class Optimizer(Component):
@@ -32,6 +36,15 @@ class Optimizer(Component):
     implementations: ClassVar[tuple[str, ...]] = ("single", "foreach")
     """What torch offers for this rule on the CPU; each is checked against the rule."""
 
+    closure: ClassVar[bool] = False
+    """True for a rule that evaluates the loss at several points of one step: `descend` states it, not `update`."""
+
+    grouped: ClassVar[bool] = True
+    """False for a rule that knows one learning rate only, and refuses parameter groups."""
+
+    averages: ClassVar[bool] = False
+    """True for a rule that trains at one point and measures at another: `average` states which."""
+
     def build(self, groups: list[dict[str, Any]], implementation: str | None = None) -> torch.optim.Optimizer:
         """The torch optimizer over `groups`, spelled as torch does: `{"params": [...], "lr": ...}`.
 
@@ -46,6 +59,16 @@ class Optimizer(Component):
     def update(self, g: Tensor, p: Tensor, state: State, t: int, lr: float) -> tuple[Tensor, State]:
         """One step of the published rule: the new weight and the new memory; changes neither argument."""
         raise NotImplementedError
+
+    def descend(
+        self, evaluate: Evaluate, p: list[Tensor], states: list[State], t: int, lr: list[float]
+    ) -> tuple[list[Tensor], list[State]]:
+        """One step of a rule with `closure`, over all weights at once; each has its memory and its rate."""
+        raise NotImplementedError
+
+    def average(self, p: Tensor, state: State) -> Tensor:
+        """The weight to measure with, where that is not the one that trains."""
+        return p
 
 
 def fastest(rule: Optimizer, implementation: str | None, groups: list[dict[str, Any]]) -> dict[str, bool]:
