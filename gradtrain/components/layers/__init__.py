@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from pydantic import field_validator
 
 from gradtrain.components.activations import Activation
 from gradtrain.components.normalizations import Normalization
-from gradtrain.registry import Use
+from gradtrain.registry import Component, Use
 from gradtrain.stage import Stage
 
 TAKEN = frozenset([
@@ -41,6 +42,8 @@ class Placed(Use):
     part: Layer | Activation | Normalization
     name: str | None = None
     """The name of its parameters in selectors and checkpoints; its position in the list by default."""
+    share: str | None = None
+    """Name of an earlier item of the same list whose weights it uses instead of its own (tied weights)."""
 
     @field_validator("name")
     @classmethod
@@ -53,3 +56,13 @@ class Placed(Use):
 
 
 Layers: TypeAlias = tuple[Placed, ...]
+
+
+def held(part: Component) -> Iterator[tuple[str, Layers]]:
+    """The lists of layers that a component holds: (where: a field, or a position in one; the list)."""
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if isinstance(value, tuple) and value and isinstance(value[0], Placed):
+            yield name, value
+        elif isinstance(value, tuple) and value and isinstance(value[0], tuple):
+            yield from ((str(i), inner) for i, inner in enumerate(value) if inner and isinstance(inner[0], Placed))

@@ -39,6 +39,11 @@ def links(layers: Layers, shape: Shape) -> list[Link]:
             if name in names:
                 raise Misfit(f"two layers of one list are named `{name}`", "give each its own name")
             names.add(name)
+            if item.share is not None and item.share not in names - {name}:
+                raise Misfit(
+                    f"nothing before this place in the list is named `{item.share}`",
+                    f"write `name: {item.share}` beside the layer whose weights are shared",
+                )
             if isinstance(item.part, Save):
                 if item.part.key in saved:
                     raise Misfit(f"`save: {item.part.key}` stands twice in one list", "give each its own key")
@@ -84,9 +89,33 @@ def build(layers: Layers, shape: Shape) -> nn.Module:
         else:
             module = item.part.build(before)
             module.component = item.part.name()  # type: ignore[assignment]
+            if item.share is not None:
+                _tie(name, module, item.share, children[item.share])
             children[name] = module
             steps.append(("call", name, ""))
     return Sequence(children) if len(steps) == len(children) else Skips(children, steps)
+
+
+def _tie(name: str, module: nn.Module, of: str, other: nn.Module) -> None:
+    """Let `module` use the parameters of `other` that have the same name and shape. Raises `Misfit` for none."""
+    theirs = dict(other.named_parameters())
+    shared = [n for n, own in module.named_parameters() if n in theirs and theirs[n].shape == own.shape]
+    if not shared:
+        own = ", ".join(f"{n} {list(p.shape)}" for n, p in module.named_parameters()) or "none"
+        has = ", ".join(f"{n} {list(p.shape)}" for n, p in theirs.items()) or "none"
+        raise Misfit(
+            f"`{name}` can share nothing with `{of}`: its parameters are {own}, the others {has}",
+            "shared weights have the same name and shape",
+        )
+    for path in shared:
+        owner, _, leaf = path.rpartition(".")
+        setattr(module.get_submodule(owner), leaf, theirs[path])
+
+
+def _own(item: Placed, name: str, parameters: Parameters) -> dict[str, Tensor]:
+    """What an item reads: its own parameters, and those that it shares with another."""
+    own = below(parameters, name)
+    return own if item.share is None else {**below(parameters, item.share), **own}
 
 
 def below(parameters: Parameters, name: str) -> dict[str, Tensor]:
@@ -109,7 +138,7 @@ def _forward(layers: Layers, x: Tensor, parameters: Parameters) -> tuple[list[Te
         elif isinstance(item.part, Take):
             x = item.part.textbook_merge(saved[item.part.key], x)
         else:
-            x = item.part.textbook(x, **below(parameters, item.name or str(position)))
+            x = item.part.textbook(x, **_own(item, item.name or str(position), parameters))
         values.append(x)
         states.append(torch.get_rng_state())
     return values, states
@@ -135,8 +164,11 @@ def gradient(layers: Layers, g: Tensor, x: Tensor, parameters: Parameters) -> di
         else:
             name = item.name or str(position)
             torch.set_rng_state(states[position])
-            answer = item.part.gradient(g, values[position], **below(parameters, name))
-            g = answer["x"]
-            result |= {f"{name}.{key}": value for key, value in answer.items() if key != "x"}
+            answer = item.part.gradient(g, values[position], **_own(item, name, parameters))
+            g = answer.get("x", g)
+            for key, value in answer.items():
+                if key != "x":
+                    owner = f"{name}.{key}" if f"{name}.{key}" in parameters else f"{item.share}.{key}"
+                    result[owner] = result[owner] + value if owner in result else value
     torch.set_rng_state(states[-1])
     return {"x": g, **result}

@@ -13,7 +13,7 @@ class Model(Component):
     A field `norm: Normalization | None` takes the config's `normalization:` when the model does not set it.
     """
 
-    def layers(self) -> Layers:
+    def expanded(self) -> Layers:
         """The layers, exactly as a `layers:` list in YAML would spell them."""
         raise NotImplementedError
 

@@ -47,7 +47,7 @@ class Cnn(Model):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability that a unit before a fully connected layer is silenced while training."""
 
-    def layers(self) -> Layers:
+    def expanded(self) -> Layers:
         items: list[Placed] = []
         for width in self.widths:
             items.append(Placed(part=Conv(out=width, kernel=self.kernel, padding="same", bias=self.norm is None)))

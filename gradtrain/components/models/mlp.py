@@ -44,7 +44,7 @@ class Mlp(Model):
     bias: bool = True
     """Learn a bias in every linear layer."""
 
-    def layers(self) -> Layers:
+    def expanded(self) -> Layers:
         items: list[Placed] = [Placed(part=Flatten())]
         for width in self.hidden:
             items.append(Placed(part=Linear(out=width, bias=self.bias)))

@@ -43,7 +43,7 @@ class Resnet(Model):
     norm: Normalization = BatchNorm()
     """After every convolution; the config's `normalization:` takes its place."""
 
-    def layers(self) -> Layers:
+    def expanded(self) -> Layers:
         items = [*self._convolution(self.widths[0], 1), Placed(part=self.activation)]
         for stage, width in enumerate(self.widths):
             for block in range(self.blocks):

@@ -157,7 +157,7 @@ def test_shapes_need_no_torch() -> None:
         import sys
         from gradtrain.components.layers import Placed, _chain
         from gradtrain.components.models.resnet import Resnet
-        assert _chain.output_shape(Resnet(out=10).layers(), (3, 32, 32)) == (10,)
+        assert _chain.output_shape(Resnet(out=10).expanded(), (3, 32, 32)) == (10,)
         assert "torch" not in sys.modules
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ from gradtrain.stage import Shape
 
 
 def count(model: Mlp, shape: Shape) -> int:
-    return sum(p.numel() for p in _chain.build(model.layers(), shape).parameters())
+    return sum(p.numel() for p in _chain.build(model.expanded(), shape).parameters())
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_parameters(model: Mlp, shape: Shape, parameters: int) -> None:
 
 
 def test_the_layers_stand_in_their_order() -> None:
-    items = Mlp(hidden=(3, 4), out=2, activation=Tanh(), norm=LayerNorm(), dropout=0.1).layers()
+    items = Mlp(hidden=(3, 4), out=2, activation=Tanh(), norm=LayerNorm(), dropout=0.1).expanded()
     hidden = ["linear", "layer_norm", "tanh", "dropout"]
     assert [item.part.name() for item in items] == ["flatten", *hidden, *hidden, "linear"]
     assert items[-1].name == "head"
@@ -40,7 +40,7 @@ def test_the_layers_stand_in_their_order() -> None:
 
 def test_an_image_and_its_pixels_in_a_row_are_the_same_input() -> None:
     model = Mlp(hidden=(5,), out=2)
-    image, row = _chain.build(model.layers(), (3, 4, 4)), _chain.build(model.layers(), (48,))
+    image, row = _chain.build(model.expanded(), (3, 4, 4)), _chain.build(model.expanded(), (48,))
     row.load_state_dict(image.state_dict())
     x = torch.linspace(-1, 1, 96).reshape(2, 3, 4, 4)
     assert torch.equal(image(x), row(x.reshape(2, 48)))

@@ -12,7 +12,7 @@ from gradtrain.components.normalizations.group_norm import GroupNorm
 
 
 def built(model: Resnet, channels: int = 3) -> nn.Module:
-    return _chain.build(model.layers(), (channels, 32, 32))
+    return _chain.build(model.expanded(), (channels, 32, 32))
 
 
 def count(module: nn.Module, *, shortcuts: bool = True) -> int:
@@ -48,7 +48,7 @@ def test_parameters_of_a_small_one() -> None:
 
 
 def test_the_image_is_halved_at_every_new_width() -> None:
-    shapes = [link.after for link in _chain.links(Resnet(out=10, blocks=2).layers(), (3, 32, 32))]
+    shapes = [link.after for link in _chain.links(Resnet(out=10, blocks=2).expanded(), (3, 32, 32))]
     assert list(dict.fromkeys(shapes)) == [(16, 32, 32), (32, 16, 16), (64, 8, 8), (64,), (10,)]
 
 
