@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,3 +18,16 @@ def seeded() -> Iterator[torch.Generator]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """A file of real data by its name: from the folder `$GRADTRAIN_DATA`, or `shared/data` beside the repository."""
+    folder = Path(os.environ.get("GRADTRAIN_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+
+    def find(name: str) -> Path:
+        if not (folder / name).is_file():
+            pytest.skip(f"{name} is not in {folder}")
+        return folder / name
+
+    return find

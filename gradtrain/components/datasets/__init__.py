@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 from gradtrain.lazy import Tensor
 from gradtrain.registry import Component
 from gradtrain.stage import Shape
+
+IGNORED = -1
+"""The label of a target that does not count: padding, a prompt, a node of another split."""
+
+PADDING, BEGIN, END = range(3)
+"""Symbols that frame a text which is read or written as a whole: filling, its beginning, its end."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,12 @@ class Facts:
     """Width of a target of values: columns of y."""
     range: tuple[float, float] | None = None
     """Smallest and largest value an input can take before the transforms."""
+    vocab: int | None = None
+    """Number of different symbols, for text and other sequences of indices."""
+    vocabulary: Mapping[str, Any] | None = None
+    """How text becomes indices and back: what a tokenizer learned, as plain data (see `components.tokenizers`)."""
+    series: bool = False
+    """True when axis 0 of the fields is time: one long sequence, which `data.windows` cuts into samples."""
 
     @property
     def features(self) -> int | None:
@@ -35,6 +48,17 @@ class Facts:
         for size in self.shape:
             product *= size
         return product
+
+    @property
+    def length(self) -> int | None:
+        """Steps in one sequence: its symbols, or its rows of features."""
+        return self.shape[0] if self.shape and (self.vocab is not None or len(self.shape) == 2) else None
+
+    @property
+    def source(self) -> int | None:
+        """Places of the text that is read, where a sample holds it and the one to write."""
+        lengths: Mapping[str, int] = (self.vocabulary or {}).get("lengths", {})
+        return lengths.get("source")
 
     @property
     def channels(self) -> int | None:
@@ -59,13 +83,22 @@ class Examples:
     """Names of the inputs, where they have names (the columns of a table)."""
     files: tuple[Path, ...] = ()
     """What was read, for the run's record."""
+    edges: Tensor | None = None
+    """For a graph whose nodes are the samples: int64 [2, edges], each undirected edge once, without self-loops.
+
+    Every split then sees all nodes; the targets of the others are `IGNORED`."""
 
 
 class Dataset(Component):
-    """A dataset is a source of samples that fit in memory: inputs `x` and targets `y`.
+    """A dataset is a source of samples that fit in memory: inputs `x` and targets `y`, or fields by other names.
+
+    Symbols are int64 indices below the fact `vocab`; targets that do not count are `IGNORED`.
 
     Bad data is a `Problem` of exit code 3 that names the file and the row, never an exception of a reader.
     """
+
+    official: ClassVar[tuple[str, ...]] = ()
+    """Splits that the source brings along."""
 
     def facts(self) -> Facts | None:
         """What is known without reading a file; None when the file must be read first."""

@@ -43,8 +43,11 @@ def looks_like(data: bytes) -> str:
     return f"it looks like {kind}" if kind else f"it begins with the bytes {data[:4].hex(' ') or 'of nothing'}"
 
 
-def read_npz(path: Path, names: Sequence[str]) -> dict[str, Array]:
-    """The named arrays of an npz file: numbers only, nothing pickled. Raises `Problem` (data)."""
+def read_npz(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Array]:
+    """The named arrays of an npz file, and those of `optional` that it has: numbers only, nothing pickled.
+
+    Raises `Problem` (data).
+    """
     data = read_bytes(path)
     if not data.startswith(b"PK"):
         help = "write it with `numpy.savez(path, x=…, y=…)`"
@@ -52,7 +55,8 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            return {name: _member(archive, members, name, path) for name in names}
+            wanted = [*names, *(name for name in optional if name in members)]
+            return {name: _member(archive, members, name, path) for name in wanted}
     except DAMAGED as error:
         raise _damaged(path, "npz", error) from None
 

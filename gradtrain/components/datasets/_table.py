@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradtrain.components.datasets._arrays import looks_like
 from gradtrain.components.datasets._files import named, read_bytes
+from gradtrain.components.datasets._text import decoded
 from gradtrain.problems import Place, Problem, did_you_mean, quote
 
 MISSING = {"", "?", "-", "na", "n/a", "null", "none"}
@@ -36,6 +36,8 @@ class Table:
     rows: list[list[str]]
     lines: list[tuple[int, int]]
     """First and last line of the header and then of each row, from 1."""
+    choice: str = "features"
+    """The key of the config that names the columns to read, for advice."""
 
     def index(self, name: str) -> int:
         """The column of that name. Raises `Problem` (data)."""
@@ -90,7 +92,7 @@ class Table:
                 f"{empty:,} of {len(self.rows):,} rows have none there",
                 "remove or fill these rows",
             )
-        help = "leave the column out: name the columns to read in `features:`"
+        help = f"leave the column out: name the columns to read in `{self.choice}:`"
         if re.fullmatch(r"[+-]?\d+,\d+", cell):
             help = "write a decimal point"
         elif "_" in cell or re.fullmatch(r"[+-]?\d{1,3}([, ']\d{3})+", cell):
@@ -110,9 +112,9 @@ class Table:
         return Place(str(self.path), first + line, column + 1, max(1, end - start), lines[line])
 
 
-def read_table(path: Path, delimiter: str) -> Table:
+def read_table(path: Path, delimiter: str, choice: str = "features") -> Table:
     """Read a table: UTF-8, a header line, rows of equal length. Raises `Problem` (data)."""
-    text = _decoded(read_bytes(path), path)
+    text = decoded(read_bytes(path), path)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     records: list[list[str]] = []
     lines: list[tuple[int, int]] = []
@@ -129,24 +131,9 @@ def read_table(path: Path, delimiter: str) -> Table:
         raise Problem("data-format", f"{named(path)} is not a table: {error}", place, "", help) from None
     if not records:
         raise Problem("data-empty", f"{named(path)} is empty", Place(str(path)), "it has no header and no rows")
-    table = Table(path, text, delimiter, [name.strip() for name in records[0]], records[1:], lines)
+    table = Table(path, text, delimiter, [name.strip() for name in records[0]], records[1:], lines, choice)
     _check(table)
     return table
-
-
-def _decoded(data: bytes, path: Path) -> str:
-    place = Place(str(path))
-    if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Problem("data-format", f"{named(path)} is not a text file", place, looks_like(data))
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        line = data[: error.start].count(b"\n") + 1
-        what = f"byte 0x{data[error.start]:02x} at offset {error.start} of {named(path)} is not UTF-8"
-        why = "the file is UTF-16" if utf16 else "older programs write latin-1 or windows-1252"
-        help = f"save it as UTF-8: `iconv -f {'utf-16' if utf16 else 'latin1'} -t utf-8 {path.name} > utf8.csv`"
-        raise Problem("data-encoding", what, Place(str(path), line), why, help) from None
 
 
 def _check(table: Table) -> None:
@@ -195,3 +182,10 @@ def closing(record: str, opening: int) -> int:
     while place >= 0 and record[place + 1 : place + 2] == '"':
         place = record.find('"', place + 2)
     return place if place >= 0 else len(record)
+
+
+def one_character(delimiter: str) -> str:
+    """A delimiter as a field takes it."""
+    if len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise ValueError("a delimiter is one character, and no quote or line break")
+    return delimiter

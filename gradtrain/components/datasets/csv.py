@@ -10,16 +10,10 @@ from pydantic import AfterValidator, Field
 
 from gradtrain.components.datasets import Dataset, Examples
 from gradtrain.components.datasets._files import resolve
-from gradtrain.components.datasets._table import Table, is_number, read_table
+from gradtrain.components.datasets._table import Table, is_number, one_character, read_table
 from gradtrain.components.datasets._tensors import examples
 from gradtrain.lazy import Tensor, torch
 from gradtrain.problems import Problem, quote
-
-
-def _delimiter(text: str) -> str:
-    if len(text) != 1 or text in '"\r\n\0':
-        raise ValueError("a delimiter is one character, and no quote or line break")
-    return text
 
 
 class Csv(Dataset):
@@ -42,7 +36,7 @@ class Csv(Dataset):
     """Column of the target."""
     features: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all"
     """Columns of the inputs, or `all` but the target."""
-    delimiter: Annotated[str, AfterValidator(_delimiter)] = ","
+    delimiter: Annotated[str, AfterValidator(one_character)] = ","
     """What stands between two cells."""
 
     def load(self, base: Path) -> Examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
 from gradtrain.components.datasets._arrays import read_idx
@@ -25,6 +26,7 @@ class FashionMnist(Dataset):
     note      Four IDX files, plain or gzipped; Debian's package dataset-fashion-mnist puts them in its default place.
     """
 
+    official: ClassVar[tuple[str, ...]] = ("train", "test")
     cases = [{}, {"root": "data/fashion"}]
 
     root: str = DEBIAN

@@ -17,8 +17,14 @@ from hypothesis import strategies as st
 from gradtrain.components.datasets import Dataset
 from gradtrain.components.datasets._targets import targets
 from gradtrain.components.datasets.csv import Csv
+from gradtrain.components.datasets.csv_series import CsvSeries
 from gradtrain.components.datasets.idx import Idx
+from gradtrain.components.datasets.lines import Lines
 from gradtrain.components.datasets.npz import Npz
+from gradtrain.components.datasets.pairs import Pairs
+from gradtrain.components.datasets.text import Text
+from gradtrain.components.tokenizers import vocabulary
+from gradtrain.components.tokenizers.bytes import Bytes
 from gradtrain.problems import Problem, render
 
 KINDS = ["class", "binary", "pm1", "value", "multilabel"]
@@ -179,3 +185,34 @@ def test_arrays_without_samples_on_either_side(tmp_path, shape, dtype) -> None:
     for x, y in ((nothing, good), (good, nothing), (nothing, nothing)):
         np.savez(tmp_path / "f.npz", x=x, y=y)
         assert not survives(Npz(path="f.npz"), tmp_path)
+
+
+LINES = st.lists(st.text(alphabet="ab \tü\r\u2028\x85\x1b🎈", max_size=8), max_size=5).map("\n".join).map(str.encode)
+
+
+@FUZZ
+@given(st.one_of(st.binary(max_size=60), LINES))
+@example(b"\xef\xbb\xbf")
+@example(b"\xef\xbb\xbf\ta\n")
+@example(b"a\tb\r\r\n")
+def test_texts(tmp_path, content) -> None:
+    (tmp_path / "f").write_bytes(content)
+    for source in (Text(path="f"), Lines(path="f"), Pairs(path="f"), Pairs(path="f", tokenizer=Bytes(), longest=3)):
+        if problem := refusal(lambda source=source: source.load(tmp_path)):
+            assert problem.exit_code == 3
+            assert "\x1b" not in render(problem)
+            continue
+        made = source.load(tmp_path)
+        assert made.facts.vocab == vocabulary(made.facts.vocabulary).size
+        assert all(len(field) == made.facts.count for field in made.fields.values())
+        assert 0 <= int(made.fields["x"].min()) <= int(made.fields["x"].max()) < made.facts.vocab
+
+
+@FUZZ
+@given(TABLES.map("\n".join).map(str.encode))
+def test_series(tmp_path, content) -> None:
+    (tmp_path / "f").write_bytes(content)
+    if problem := refusal(lambda: CsvSeries(path="f").load(tmp_path)):
+        assert problem.exit_code == 3
+        return
+    assert bool(CsvSeries(path="f").load(tmp_path).fields["x"].isfinite().all())
