@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Protocol
 
-from gradtrain.components.datasets import Facts
+from gradtrain.components.datasets import IGNORED, Facts
 from gradtrain.lazy import Tensor, torch
 from gradtrain.problems import Problem
 from gradtrain.registry import Component
@@ -32,6 +32,9 @@ class Metric(Component):
 
     mode: ClassVar[Literal["min", "max"]]
     """Which way is better."""
+
+    written: ClassVar[bool] = False
+    """Whether it scores the texts that the network writes by itself instead of scores beside the true text."""
 
     def sums(self, prediction: Tensor, target: Tensor, kind: str) -> Tensor:
         """The batch's contribution: a float64 vector that adds up over batches."""
@@ -62,7 +65,8 @@ class _Sums:
 
 
 def paired(prediction: Tensor, target: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-    """Both, comparable element by element; class probabilities become class indices. Raises `Problem` for other shapes.
+    """Both, comparable element by element; class probabilities become class indices, and targets that are marked
+    `IGNORED` are left out. Raises `Problem` for other shapes.
 
     torch would broadcast [batch] beside [batch, 1] to [batch, batch] and score every sample against every other.
     """
@@ -76,6 +80,8 @@ def paired(prediction: Tensor, target: Tensor, kind: str) -> tuple[Tensor, Tenso
         what = f"predictions of the shape {list(prediction.shape)} beside targets of {list(target.shape)}"
         why = f"targets of the kind `{kind}` are compared with predictions of {list(wanted)}"
         raise Problem("output-width", what, why=why, help="change the width of the last layer")
+    if kind == "class" and bool((ignored := target == IGNORED).any()):
+        return prediction.movedim(1, -1)[~ignored], target[~ignored]
     return prediction, target
 
 

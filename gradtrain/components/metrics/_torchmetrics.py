@@ -66,9 +66,7 @@ def accumulator(
     try:
         from torchmetrics import classification
     except ImportError:
-        what = f"`{name}` is measured by torchmetrics, which is not installed"
-        help = 'pip install "gradtrain[metrics]"'
-        raise Problem("extra-missing", what, why="it is an extra of gradtrain", help=help) from None
+        raise missing(name) from None
 
     def make(width: int) -> Any:
         if kind == "class":
@@ -80,3 +78,9 @@ def accumulator(
         return getattr(classification, f"Binary{measures}")(**{k: v for k, v in options.items() if k != "average"})
 
     return of(make, kind, 2 if two_sided and kind in ("binary", "pm1") else 1)
+
+
+def missing(name: str) -> Problem:
+    """The refusal of the metric `name` where the extra is not installed."""
+    what = f"`{name}` is measured by torchmetrics, which is not installed"
+    return Problem("extra-missing", what, why="it is an extra of gradtrain", help='pip install "gradtrain[metrics]"')
