@@ -11,13 +11,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gradtrain.assemble import facts_after, network_of, stages
+from gradtrain.assemble import input_shape, network_of, stages
 from gradtrain.components.datasets import Facts
-from gradtrain.components.layers import Layers
+from gradtrain.components.layers import Layers, held
 from gradtrain.components.layers._chain import links
 from gradtrain.config.checks import check
 from gradtrain.config.load import read
 from gradtrain.config.sections import Run
+from gradtrain.feed import facts_after
 from gradtrain.lazy import torch
 from gradtrain.problems import Place, Problem, safe
 from gradtrain.registry import Component, about
@@ -35,7 +36,8 @@ def explained(path: Path, profile: str | None, overrides: Sequence[str]) -> Iter
     seen = facts_after(facts, run.data)
     yield from _forward(run, facts, seen)
     networks = {
-        role: network_of(network, seen, torch.float32, torch.device("cpu")) for role, network in run.networks.items()
+        role: network_of(role, network, seen, torch.float32, torch.device("cpu"))
+        for role, network in run.networks.items()
     }
     yield from _backward(run)
     yield from _parameters(run, parameters(networks))
@@ -69,10 +71,17 @@ def _forward(run: Run, facts: Facts, seen: Facts) -> Iterator[Any]:
     for part in run.data.augment:
         _row(table, part.name(), "", about(type(part)).summary, "")
     for role, network in run.networks.items():
-        shape: Shape = seen.shape or ()
-        if network.input is not None:
-            shape = (network.input,) if isinstance(network.input, int) else network.input
-        _stages(table, stages(network), shape, f"{role}." if len(run.networks) > 1 else "")
+        _stages(table, stages(network), input_shape(network, seen), f"{role}." if len(run.networks) > 1 else "")
+    if run.objective.name() != "supervised":
+        _row(
+            table,
+            f"objective: {run.objective.name()}",
+            "scalar",
+            _said(run.objective, "value"),
+            _said(run.objective, "gradient"),
+        )
+    for game in (value for value in vars(run.objective).values() if isinstance(value, Component)):
+        _row(table, f"game: {game.name()}", "scalar", _said(game, "value"), _said(game, "gradient"))
     for item in run.loss:
         name = f"{item.weight:g} × {item.part.name()}" if item.weight != 1 else item.part.name()
         _row(table, f"loss: {name}", "scalar", _said(item.part, "value"), _said(item.part, "gradient"))
@@ -98,13 +107,9 @@ def _stages(table: Table, layers: Layers, shape: Shape, prefix: str) -> None:
             _said(part, "value"),
             _said(part, "gradient"),
         )
-        inner = {
-            "body": getattr(part, "body", ()),
-            "": getattr(part, "layers", ()),
-            **{str(i): branch for i, branch in enumerate(getattr(part, "branches", ()))},
-        }
-        for name, body in inner.items():
-            _stages(table, body, link.before, f"{prefix}{link.name}.{name}{'.' if name else ''}")
+        for name, inner in held(part):
+            where = "" if name == "layers" else f"{name}."
+            _stages(table, inner, link.before, f"{prefix}{link.name}.{where}")
 
 
 def _row(table: Table, *cells: str) -> None:
@@ -129,11 +134,14 @@ def _backward(run: Run) -> Iterator[Any]:
         lines.append(f"every element of g is cut to ±{training.clip_value:g}")
     if clip is not None:
         lines.append(f"g ← g · min(1, {clip:g} / ‖g‖) over all weights together")
-    for name, rule in run.rules.items():
-        who = "" if name == "all" else f"{name}: "
-        lines.append(f"{who}{rule.part.name()}: {_said(rule.part, 'value')}")
-    if run.schedule is not None:
-        lines.append(f"lr over time, by {run.schedule.by or 'step'}: {_said(run.schedule.part, 'value')}")
+    for number, phase in enumerate(run.all_phases, 1):
+        stretch = f"phase {number}, " if run.phases else ""
+        for name, rule in phase.rules.items():
+            who = stretch if name == "all" else f"{stretch}{name}: "
+            lines.append(f"{who}{rule.part.name()}: {_said(rule.part, 'value')}")
+        if phase.schedule is not None:
+            by = phase.schedule.by or "step"
+            lines.append(f"{stretch}lr over time, by {by}: {_said(phase.schedule.part, 'value')}")
     if training.ema is not None:
         lines.append(f"average ← {training.ema:g} average + {1 - training.ema:.3g} weight, after every step")
     yield Padding(Text("\n".join(safe(line) for line in lines)), (0, 0, 0, 1))
@@ -159,7 +167,8 @@ def _parameters(run: Run, named: Sequence[Named]) -> Iterator[Any]:
 
 
 def _group(run: Run, named: Named) -> tuple[str, str]:
-    rule = run.rules.get(named.name.partition(".")[0]) or next(iter(run.rules.values()))
+    rules = run.all_phases[0].rules
+    rule = rules.get(named.name.partition(".")[0]) or next(iter(rules.values()))
     lr, decay = rule.part.lr, getattr(rule.part, "weight_decay", 0.0)
     for group in rule.groups:
         if matches(group.params, named):
@@ -176,10 +185,8 @@ def _group(run: Run, named: Named) -> tuple[str, str]:
 
 
 def _penalties(run: Run, named: Named) -> str:
-    return (
-        ", ".join(p.part.name() for p in run.regularization if p.form == "penalty" and matches(p.params, named))
-        or "none"
-    )
+    own = (p for p in run.regularization if p.form == "penalty" and p.part.of in ("weight", "constraint"))
+    return ", ".join(p.part.name() for p in own if matches(p.params, named)) or "none"
 
 
 def _start(run: Run, named: Named) -> str:

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gradtrain.components.datasets import END
 from gradtrain.components.datasets._arrays import read_npz
 from gradtrain.components.datasets._tensors import inputs
 from gradtrain.components.datasets.csv import Csv
 from gradtrain.components.datasets.npz import Npz
 from gradtrain.components.metrics import decided
+from gradtrain.components.tokenizers import vocabulary
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.start import Trained, reopen
 
@@ -37,8 +39,10 @@ def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]
             f"the inputs have the shape {list(x.shape[1:])}, the model was trained on {list(trained.facts.shape)}",
             Place(str(data)),
         )
-    network = trained.networks["model"].eval()
-    device = next(network.parameters()).device
+    x = x if trained.facts.vocab is None else _symbols(x, trained.facts.vocab, data)
+    for network in trained.networks.values():
+        network.eval()
+    device = next(parameter.device for network in trained.networks.values() for parameter in network.parameters())
     records: list[dict[str, Any]] = []
     with torch.no_grad():
         for chunk in torch.split(x, AT_ONCE):
@@ -76,8 +80,21 @@ def _read(trained: Trained, data: Path) -> Tensor:
     return x.unsqueeze(1) if shape is not None and x.ndim == len(shape) and tuple(x.shape[1:]) == shape[1:] else x
 
 
+def _symbols(x: Tensor, vocab: int, data: Path) -> Tensor:
+    """Inputs as the symbols they stand for. Raises `Problem` (data)."""
+    if bool(((x < 0) | (x >= vocab) | (x != x.round())).any()):
+        what = f"the inputs are no symbols: they run from {float(x.min()):g} to {float(x.max()):g}"
+        raise Problem("input-shape", what, Place(str(data)), f"the model was trained on whole numbers below {vocab}")
+    return x.long()
+
+
 def _records(trained: Trained, prediction: Tensor) -> Iterator[dict[str, Any]]:
-    if trained.kind == "class":
+    if not prediction.is_floating_point():
+        words = None if trained.facts.vocabulary is None else vocabulary(trained.facts.vocabulary)
+        for row in prediction.tolist():
+            symbols = [symbol for symbol in row if symbol > END]
+            yield {"text": words.decode(symbols) if words is not None else " ".join(map(str, symbols))}
+    elif trained.kind == "class":
         chances = prediction.softmax(dim=1)
         for index, row in zip(decided(prediction, "class").tolist(), chances.tolist(), strict=True):
             yield {"class": trained.labels[index] if trained.labels else index, "probability": row[index]}

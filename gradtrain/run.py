@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
+from gradtrain.drawing import drawn, files, ready
+from gradtrain.memory import Memory, number_at
 from gradtrain.problems import Place, Problem
 from gradtrain.report.display import Display
 from gradtrain.report.model import plan_of
@@ -21,22 +23,6 @@ from gradtrain.training.evaluation import measure
 from gradtrain.training.loop import Step, train
 from gradtrain.training.stop import Stop
 from gradtrain.training.update import NonFinite
-
-
-@dataclass
-class Memory:
-    """What a run remembers beside its tensors; all of it stands in a checkpoint's trainer.json."""
-
-    best: float | None = None
-    best_step: int | None = None
-    least: float | None = None
-    """Best value that early stopping saw."""
-    since: int = 0
-    """Evaluations since then."""
-    seconds: float = 0.0
-    """Time spent before this process."""
-    journal: int = 0
-    """Length of the journal, in bytes."""
 
 
 @dataclass
@@ -81,10 +67,14 @@ class Runner:
         self.measured: dict[str, dict[str, Value]] = {}
         self.modes: dict[str, str] = {
             "loss": "min",
+            **run.objective.measures,
             **{metric.name(): metric.mode for metric in parts.metrics},
         }
+        self.phase = parts.phases[0]
+        if run.sampling:
+            ready(run.objective.draws)
         has_val = "val" in parts.splits and "val" in run.evaluation.splits
-        self.best = run.checkpoint.best or ("val.loss" if has_val else None)
+        self.best = run.checkpoint.best or ("val.loss" if has_val and run.objective.ranked else None)
 
     def run_all(self, warnings: list[Problem], resume: bool) -> Outcome:
         start = self.restored() if resume else 0
@@ -121,27 +111,19 @@ class Runner:
             for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))
         }
         self.step = start
-        if self.patience_is_out():  # stopped before this process began, but killed before it could say so
+        self.enter(start)
+        if self.memory.patience_is_out(
+            self.run
+        ):  # stopped before this process began, but killed before it could say so
             return self.finished(self.stopped_early())
-        loop = train(
-            parts.networks,
-            parts.task,
-            parts.penalties,
-            parts.updates,
-            parts.rate,
-            parts.splits["train"],
-            parts.precision,
-            parts.parallel,
-            start=start,
-            steps=parts.steps,
-        )
-        for step in loop:
+        for step in self.steps(start):
             self.step = number = step.number
             last = number == parts.steps
             if number % every["log"] == 0 or last:
                 self.logged(step)
             if self.display.wants(number):
                 self.shown(step)
+            self.draw(number, last)
             improved = patience_out = False
             if number % every["measure"] == 0 or last:
                 improved, patience_out = self.evaluated()
@@ -158,29 +140,54 @@ class Runner:
                 return self.finished(self.stopped_early())
         return self.finished("done" if start < parts.steps else "already complete")
 
+    def enter(self, start: int) -> None:
+        """Begin the phase that the step after `start` belongs to."""
+        phases = self.parts.phases
+        index = next((i for i, phase in enumerate(phases) if start < phase.end), len(phases) - 1)
+        before = self.phase if self.phase is not phases[index] else None
+        if before is not None or start == 0:
+            phases[index].begin(before)
+        self.phase = phases[index]
+
+    def steps(self, start: int) -> Iterator[Step]:
+        """Every step of every phase that is left."""
+        parts = self.parts
+        while start < parts.steps:
+            self.enter(start)
+            phase = self.phase
+            yield from train(
+                parts.networks,
+                parts.task,
+                phase.penalties,
+                phase.updates,
+                phase.rate,
+                parts.splits["train"],
+                parts.precision,
+                parts.parallel,
+                start=start,
+                steps=phase.end,
+            )
+            start = phase.end
+
     def finished(self, reason: str) -> Outcome:
-        """Measure the test split once, on the best weights where a val split chose them, else on the last ones."""
+        """Measure what is reported: the best weights where val chose them, else the last ones; test only now."""
         results = {split: dict(values) for split, values in self.measured.items()}
         chosen = self.step if self.memory.best_step is None else self.memory.best_step
-        if "test" in self.parts.splits and ("test" not in results or chosen != self.step):
+        untested = "test" in self.parts.splits and "test" not in results
+        if untested or chosen != self.step:
             found = checkpoint.load(self.folder.checkpoints, chosen)
-            state.restore_weights(found.tensors, self.parts.networks, average=self.run.evaluation.use_ema)
-            results = {split: self.values(split) for split in (results if chosen != self.step else ())} or results
-            results["test"] = self.values("test")
-            self.display.evaluated(chosen, "test", results["test"])
-            line = {
-                "kind": "evaluation",
-                "step": self.step,
-                "split": "test",
-                "weights": chosen,
-                "metrics": results["test"],
-            }
-            self.journal.write(line)
+            state.restore_weights(found.tensors, self.parts.networks, average=self.run.averaged)
+            for split in [*(results if chosen != self.step else ()), *(["test"] if untested else [])]:
+                results[split] = self.values(split)
+                self.display.evaluated(chosen, split, results[split])
+        if "test" in results and (untested or chosen != self.step):
+            about = {"kind": "evaluation", "step": self.step, "split": "test", "weights": chosen}
+            self.journal.write({**about, "metrics": results["test"]})
         return Outcome("finished", reason, self.step, results)
 
     def logged(self, step: Step) -> None:
         """One line of the journal; reading the tensors waits for the device, at this interval only."""
-        norm = step.norm if step.norm is not None else self.parts.updates[-1].gradient_norm()
+        norm = step.norm if step.norm is not None else self.phase.updates[-1].gradient_norm()
         losses = {name: float(value) for name, value in step.losses.items()}
         line = {
             "kind": "step",
@@ -199,7 +206,7 @@ class Runner:
         self.journal.write(line)
 
     def shown(self, step: Step) -> None:
-        norm = step.norm if step.norm is not None else self.parts.updates[-1].gradient_norm()
+        norm = step.norm if step.norm is not None else self.phase.updates[-1].gradient_norm()
         self.display.step(step.number, float(step.total), step.rate, float(norm))
 
     def epoch(self, step: int) -> int:
@@ -225,59 +232,49 @@ class Runner:
 
     def evaluated(self) -> tuple[bool, bool]:
         """(whether the best value improved, whether patience ran out) after measuring every split of the config."""
-        average = self.run.evaluation.use_ema
-        for update in self.parts.updates if average else ():
-            update.swap()
-        try:
+        with self.averaged():
             for split in self.run.evaluation.splits:
                 if split in self.parts.splits:
                     self.measured[split] = values = self.values(split)
                     self.journal.write({"kind": "evaluation", "step": self.step, "split": split, "metrics": values})
                     self.display.evaluated(self.step, split, values)
-        finally:
-            for update in self.parts.updates if average else ():
-                update.swap()
-        schedule = self.parts.rate.schedule
+        rate = self.phase.rate
+        schedule = rate.schedule
         if schedule is not None and schedule.watches:
-            self.parts.rate.observe(self.watched(getattr(schedule, "watch", "val.loss")))
-        return self.judged()
+            rate.observe(number_at(self.measured, getattr(schedule, "watch", "val.loss")))
+        return self.memory.judged(self.run, self.best, self.modes, self.measured, self.step)
 
-    def judged(self) -> tuple[bool, bool]:
-        memory, improved, out = self.memory, False, False
-        if self.best is not None:
-            value = self.watched(self.best)
-            if _better(
-                value,
-                memory.best,
-                self.run.checkpoint.mode or self.modes.get(self.best.partition(".")[2], "min"),
-            ):
-                memory.best, memory.best_step, improved = value, self.step, True
-        stopping = self.run.early_stopping
-        if stopping is not None:
-            value = self.watched(stopping.watch)
-            better = _better(
-                value, memory.least, stopping.mode or self.modes.get(stopping.watch.partition(".")[2], "min")
-            )
-            memory.least, memory.since = (value, 0) if better else (memory.least, memory.since + 1)
-            out = self.patience_is_out()
-        return improved, out
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The weights as they are measured: their moving average, where the config says so."""
+        swapped = self.phase.distinct if self.run.averaged else []
+        for update in swapped:
+            update.swap()
+        try:
+            yield
+        finally:
+            for update in swapped:
+                update.swap()
 
-    def patience_is_out(self) -> bool:
-        return self.run.early_stopping is not None and self.memory.since >= self.run.early_stopping.patience
+    def draw(self, number: int, last: bool) -> None:
+        """Write down what the networks make up, where it is time."""
+        parts, several = self.parts, len(self.run.sampling) > 1
+        for index, section in enumerate(self.run.sampling):
+            if number % section.every.steps(parts.per_epoch) == 0 or last:
+                with self.averaged():
+                    made = drawn(parts.task, parts.networks, parts.splits.get("val", parts.splits["train"]), section)
+                stem = f"samples/step-{number:08d}" + (f"-{index}-{section.source}" if several else "")
+                for name, data in files(made, stem).items():
+                    self.folder.write(name, data)
 
     def stopped_early(self) -> str:
         return f"`{self.run.early_stopping.watch}` stopped improving" if self.run.early_stopping else ""
-
-    def watched(self, name: str) -> float:
-        split, _, metric = name.partition(".")
-        value = self.measured.get(split, {}).get(metric, float("nan"))
-        return value if isinstance(value, float) else float("nan")
 
     def save(self) -> None:
         """Commit a checkpoint of this step."""
         parts, memory = self.parts, self.memory
         tensors, numbers = state.capture(
-            parts.networks, parts.updates, parts.rate, parts.precision, parts.task, parts.pipeline
+            parts.networks, self.phase.distinct, self.phase.rate, parts.precision, parts.task, parts.pipeline
         )
         kept = {**vars(memory), "seconds": self.seconds(), "journal": self.journal.offset()}
         facts = {
@@ -317,13 +314,15 @@ class Runner:
                 "resume with the config it was made with",
             )
         parts = self.parts
+        self.phase = next(phase for phase in parts.phases if found.step <= phase.end)
+        self.phase.begin()
         try:
             state.restore(
                 found.tensors,
                 found.facts["numbers"],
                 parts.networks,
-                parts.updates,
-                parts.rate,
+                self.phase.distinct,
+                self.phase.rate,
                 parts.precision,
                 parts.task,
             )
@@ -348,7 +347,7 @@ class Runner:
         kept = checkpoint.steps(self.folder.checkpoints)
         good = f"the last good checkpoint is of step {max(kept)}" if kept else "no checkpoint was made before it"
         indices = self.parts.splits["train"].indices(self.step)[:8].tolist()
-        rate = self.parts.rate.at(self.step)
+        rate = self.phase.rate.at(self.step)
         return Problem(
             "nonfinite",
             f"{error.what} is {error.value} at step {step}",
@@ -356,9 +355,3 @@ class Runner:
             f"the update was not made; learning rate {rate:.4g}, first samples of the batch {indices}; {good}",
             "lower the learning rate, clip the gradient (`training.clip_norm: 1.0`), or look for bad samples",
         )
-
-
-def _better(value: float, best: float | None, mode: str) -> bool:
-    if not math.isfinite(value):
-        return False
-    return best is None or (value < best if mode == "min" else value > best)

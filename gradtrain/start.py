@@ -8,7 +8,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from gradtrain.assemble import Parts, assemble, device_of, dtype_of, facts_after, network_of, target_kind
+from gradtrain.assemble import Parts, assemble, best, device_of, dtype_of, facts_from, network_of
 from gradtrain.components.datasets import Examples, Facts
 from gradtrain.components.objectives import Task
 from gradtrain.config.checks import check
 from gradtrain.config.load import Config, read
 from gradtrain.config.scalars import dump
 from gradtrain.config.sections import Run
+from gradtrain.feed import facts_after, target_kind
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.report.display import Display, display
 from gradtrain.run import Outcome, execute
@@ -55,7 +56,7 @@ def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
     kept: list[Any] = []  # keeps the records alive whose ids `places` knows
     config.warnings.clear()
     run = config.run(examples.facts, checked)
-    if target_kind(run.data, examples.facts) is None:
+    if run.objective.labelled and target_kind(run.data, examples.facts) is None:
         raise Problem(
             "missing-key",
             "the kind of target is not known",
@@ -95,7 +96,7 @@ def start(
 
 def _dry(config: Config, place: Path, shown: Display) -> Outcome:
     run, parts, warnings = prepare(config, Path.cwd())
-    parts.steps = 1
+    parts.phases = [replace(parts.phases[0], end=1)]
     with (folder := RunFolder.create(place / "run")).lock():
         return execute(run, parts, folder, shown, warnings, limit=1)
 
@@ -108,7 +109,7 @@ def go_on(path: Path, *, as_json: bool = False, shown: Display | None = None) ->
         print(f"{path}: already complete", file=sys.stderr)
         return Outcome("finished", "already complete", int(status.get("step", 0)))
     with folder.lock():
-        base = _base(folder)
+        base = begun_in(folder)
         run, parts, warnings = prepare(read(folder.path / "config.yaml"), base)
         fresh = not checkpoint.steps(folder.checkpoints)
         return execute(
@@ -141,19 +142,11 @@ def reopen(path: Path, which: str = "best") -> Trained:
     """The model of a run with its best weights (`best`), its newest (`last`) or those of a step. Raises `Problem`s."""
     folder = RunFolder.open(path)
     found = chosen(folder, which)
-    kept = found.facts["facts"]
-    facts = Facts(
-        **{
-            **kept,
-            "shape": tuple(kept["shape"]) if kept["shape"] else None,
-            "range": tuple(kept["range"]) if kept["range"] else None,
-        }
-    )
+    facts = facts_from(found.facts["facts"])
     run = read(folder.path / "config.yaml").run(facts)
     device, dtype = device_of(run.device), dtype_of(run)
-    networks = {
-        role: network_of(network, facts_after(facts, run.data), dtype, device) for role, network in run.networks.items()
-    }
+    seen = facts_after(facts, run.data)
+    networks = {role: network_of(role, network, seen, dtype, device) for role, network in run.networks.items()}
     fit(found, networks, run)
     fitted = [
         {
@@ -163,7 +156,7 @@ def reopen(path: Path, which: str = "best") -> Trained:
         }
         for i in range(len(run.data.transforms))
     ]
-    task = run.objective.start(run.loss, found.facts["kind"], facts)
+    task = run.objective.start(run.loss, found.facts["kind"], seen)
     return Trained(
         run,
         networks,
@@ -177,10 +170,11 @@ def reopen(path: Path, which: str = "best") -> Trained:
     )
 
 
-def measured(path: Path, split: str, which: str = "best") -> dict[str, Any]:
-    """Metric → value of one split of a run's own data. Raises `Problem`s."""
+def measured(path: Path, split: str | None = None, which: str = "best") -> tuple[str, dict[str, Any]]:
+    """(the split, metric → value) of a run's own data; by default of test, else val, else train. Raises `Problem`s."""
     folder = RunFolder.open(path)
-    run, parts, _ = prepare(read(folder.path / "config.yaml"), _base(folder))
+    run, parts, _ = prepare(read(folder.path / "config.yaml"), begun_in(folder))
+    split = split or next(name for name in ("test", "val", "train") if name in parts.splits)
     if split not in parts.splits:
         raise Problem(
             "no-split",
@@ -189,7 +183,7 @@ def measured(path: Path, split: str, which: str = "best") -> dict[str, Any]:
             help="name one of them with `--split`",
         )
     fit(chosen(folder, which), parts.networks, run)
-    return measure(
+    values = measure(
         parts.task,
         parts.networks,
         parts.splits[split],
@@ -198,6 +192,7 @@ def measured(path: Path, split: str, which: str = "best") -> dict[str, Any]:
         parts.facts,
         parts.precision,
     )
+    return split, values
 
 
 def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
@@ -210,9 +205,7 @@ def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
             f"`--checkpoint` cannot be {quote(which)}",
             help="write `best`, `last` or the number of a step",
         )
-    newest = checkpoint.newest(folder.checkpoints)
-    best = newest.facts["memory"].get("best_step")
-    return checkpoint.load(folder.checkpoints, best) if which == "best" and best not in (None, newest.step) else newest
+    return best(folder) if which == "best" else checkpoint.newest(folder.checkpoints)
 
 
 def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module], run: Run) -> None:
@@ -224,10 +217,10 @@ def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module], run: Run) -
             Place(str(found.path)),
             "; ".join(lines[:10]),
         )
-    state.restore_weights(found.tensors, networks, average=run.evaluation.use_ema)
+    state.restore_weights(found.tensors, networks, average=run.averaged)
 
 
-def _base(folder: RunFolder) -> Path:
+def begun_in(folder: RunFolder) -> Path:
     """Where the run's relative paths begin: where it was started, while that place exists."""
     recorded = Path(str(folder.read_json("environment.json").get("directory", ".")))
     return recorded if recorded.is_dir() else Path.cwd()

@@ -25,22 +25,33 @@ ROOMS = {
     "problems": (0, "problems"),
     "lazy": (0, "lazy"),
     "registry": (1, "registry"),
+    "formula": (1, "formula"),
     "stage": (1.1, "stage"),
     "modules": (1.2, "modules"),
+    "attention": (1.2, "attention"),
+    "translation": (1.3, "translation"),
+    "reweighted": (1.2, "reweighted"),
+    "graphs": (1.2, "graphs"),
+    "recurrent": (1.2, "recurrent"),
     "rule": (1.2, "rule"),
     "eager": (1.2, "eager"),
     "components": (2, "components"),
     "training": (3, "training"),
     "storage": (3, "storage"),
     "config": (4, "config"),
+    "feed": (4.1, "feed"),
+    "phases": (4.1, "phases"),
     "assemble": (4.5, "assemble"),
     "explain": (5.5, "explain"),
     "gradcheck": (5, "gradcheck"),
     "diagnostics": (5, "diagnostics"),
     "report": (5, "report"),
+    "drawing": (5, "drawing"),
+    "memory": (5, "memory"),
     "run": (6, "run"),
     "start": (6.1, "start"),
     "predict": (6.2, "predict"),
+    "sample": (6.2, "sample"),
     "interface": (6.3, "interface"),
     "sweep": (7, "sweep"),
     "cli": (7.5, "cli"),
@@ -52,12 +63,13 @@ ROOMS = {
 KNOWS = {
     "layers": {"activations", "normalizations"},
     "models": {"layers", "activations", "normalizations"},
-    "objectives": {"losses", "datasets"},
+    "objectives": {"losses", "games", "regularizers", "datasets", "tokenizers"},
     "metrics": {"datasets"},
+    "datasets": {"tokenizers"},
 }
 """Family → families that it may import; every other family knows nothing of the others."""
 
-CONTRACT_ONLY = {("objectives", "datasets"), ("metrics", "datasets")}
+CONTRACT_ONLY = {("objectives", "datasets"), ("objectives", "tokenizers"), ("metrics", "datasets")}
 """Of these only the family's `__init__` (its contract) may be imported."""
 
 FORBIDDEN_WORDS = {

@@ -23,6 +23,13 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+SMALLER = {
+    "sine-lstm": ["data.source.sine_waves.count=6", "data.source.sine_waves.length=40", "sampling.length=5"],
+    "shakespeare-gpt": ["evaluation.every=2 steps", "sampling.length=5"],
+}
+"""Overrides that make two steps of a config a matter of a second."""
+
+
 def trained(name: str, folder: Path, *overrides: str) -> Outcome:
     return start(ROOT / "configs" / f"{name}.yaml", overrides=overrides, folder=folder, shown=Lines(io.StringIO()))
 
@@ -39,17 +46,22 @@ def test_a_config_validates_without_a_warning(path: Path) -> None:
     assert [p.what for p in validated(path)] == []
 
 
+def two_steps(text: str) -> list[str]:
+    """Overrides that leave two steps of a run; of a run in two phases, one step of each."""
+    if "\nphases:" in text:
+        return ["phases.0.steps=1", "phases.1.steps=1"]
+    counts_steps = "steps:" in text.partition("training:")[2].split("}")[0]
+    return ["training.steps=2"] if counts_steps else ["training.epochs=null", "training.steps=2"]
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_trains_two_steps(path: Path, tmp_path: Path) -> None:
     text = path.read_text("utf-8")
-    length = "training.steps" if "steps:" in text.partition("training:")[2].split("}")[0] else "training.epochs"
-    overrides = (
-        [f"{length}=null", "training.steps=2", "evaluation.batches=1"]
-        if length == "training.epochs"
-        else ["training.steps=2", "evaluation.batches=1"]
-    )
+    overrides = [*two_steps(text), "evaluation.batches=1", *SMALLER.get(path.stem, ())]
+    overrides += ["schedule.cosine.warmup=0"] if "warmup:" in text and "cosine:" in text else []
+    profile = "cpu" if "\n  cpu:\n" in text else None
     try:
-        outcome = start(path, overrides=overrides, folder=tmp_path / "run", shown=Lines(io.StringIO()))
+        outcome = start(path, profile=profile, overrides=overrides, folder=tmp_path / "run", shown=Lines(io.StringIO()))
     except Problem as problem:
         if problem.code == "data-missing":
             pytest.skip(f"{problem.what}: {problem.help}")
@@ -92,3 +104,9 @@ def test_gradients_vanish_in_the_sigmoid_stack_and_not_in_the_other(tmp_path: Pa
 
     assert first_layer("deep-sigmoid") < 1e-8
     assert first_layer("deep-relu-norm") > 1e-1
+
+
+def test_the_first_lesson_walks_to_the_bottom(tmp_path: Path) -> None:
+    result = trained("first-lesson", tmp_path / "run").results["train"]
+    assert result["formula"] < 1e-9
+    assert result["x"] == pytest.approx(3.0, abs=1e-4)

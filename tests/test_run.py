@@ -119,7 +119,7 @@ def test_an_evaluation_later_measures_what_the_run_reported(config: Path, best: 
     found = checkpoint.newest(config.parent / "a" / "checkpoints")
     assert found.facts["memory"]["best_step"] != found.step
     for split in ("val", "test"):
-        assert measured(config.parent / "a", split) == outcome.results[split]
+        assert measured(config.parent / "a", split) == (split, outcome.results[split])
 
 
 def test_best_and_newest_checkpoints_are_kept(config: Path) -> None:

@@ -10,7 +10,9 @@ import typer
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
-    split: Annotated[str, typer.Option("--split", help="The split to measure: train, val or test.")] = "test",
+    split: Annotated[
+        str | None, typer.Option("--split", help="The split to measure: by default test, else val, else train.")
+    ] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="`best`, `last`, or the number of a step.")] = "best",
     as_json: Annotated[bool, typer.Option("--json", help="Print metric → value as one JSON object.")] = False,
 ) -> None:
@@ -19,8 +21,8 @@ def evaluate(
     from gradtrain.report.tables import results_table
     from gradtrain.start import measured
 
-    values = measured(run, split, checkpoint)
+    name, values = measured(run, split, checkpoint)
     if as_json:
         print_json(values)
     else:
-        console().print(results_table({split: values}))
+        console().print(results_table({name: values}))

@@ -24,7 +24,7 @@ def _components(value: object) -> Iterator[Component]:
     if isinstance(value, Component):
         yield value
     if isinstance(value, Model):
-        yield from _components(value.layers())
+        yield from _components(value.expanded())
     if isinstance(value, Record):
         for name in type(value).model_fields:
             yield from _components(getattr(value, name))

@@ -334,7 +334,7 @@ class Composer:
         return self.facts[name]
 
 
-FACT_NAMES = ("classes", "shape", "features", "vocab", "length", "channels", "count", "range", "outputs")
+FACT_NAMES = ("classes", "shape", "features", "vocab", "length", "source", "channels", "count", "range", "outputs")
 
 
 def _annotation(cls: type[Record], key: str) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradtrain.components.schedules import Scheduled
 from gradtrain.components.schedules.constant import Constant
 from gradtrain.components.schedules.cosine import Cosine
 from gradtrain.components.schedules.linear import Linear
 from gradtrain.components.schedules.plateau import Plateau
 from gradtrain.config.findings import Findings, listed
+from gradtrain.config.sections import Phase, Run
 from gradtrain.problems import Place, did_you_mean, quote
 
 
@@ -26,22 +28,32 @@ class Consistency(Findings):
 
     def lengths(self) -> None:
         training = self.run.training
-        if training.epochs is not None and training.steps is not None:
+        if self.run.phases and (training.epochs is not None or training.steps is not None):
             self.add(
                 "run-length",
-                "`epochs` and `steps` are both given",
-                self.at("training", "steps"),
-                "a run has one length",
-                "keep one of the two",
+                "the run has a length of its own beside its phases",
+                self.at("training", "epochs" if training.epochs is not None else "steps"),
+                "a run is as long as its phases together",
+                "leave out `epochs` and `steps` under `training:`",
             )
-        elif training.epochs is None and training.steps is None:
-            self.add(
-                "run-length",
-                "neither `epochs` nor `steps` is given",
-                self.at("training"),
-                "a run has a length",
-                "add `epochs: 10` or `steps: 1000`",
-            )
+        for section in self.run.phases or (training,):
+            where = self.of(section) or self.at("training")
+            if section.epochs is not None and section.steps is not None:
+                self.add(
+                    "run-length",
+                    "`epochs` and `steps` are both given",
+                    self.at("training", "steps") if section is training else where,
+                    "a run has one length",
+                    "keep one of the two",
+                )
+            elif section.epochs is None and section.steps is None:
+                self.add(
+                    "run-length",
+                    "neither `epochs` nor `steps` is given",
+                    where,
+                    "a run has a length",
+                    "add `epochs: 10` or `steps: 1000`",
+                )
         if self.run.evaluation.use_ema and training.ema is None:
             self.add(
                 "ema-missing",
@@ -53,24 +65,21 @@ class Consistency(Findings):
 
     def names(self) -> None:
         run, roles = self.run, self.run.objective.roles
-        for one, many in (("model", "models"), ("optimizer", "optimizers")):
-            given = [key for key in (one, many) if getattr(run, key) is not None]
-            if len(given) == 2:
-                self.add(
-                    "two-sections",
-                    f"`{one}` and `{many}` are both given",
-                    self.at(many),
-                    f"`{one}:` is short for one entry of `{many}:`",
-                    "keep one of the two",
-                )
-            elif not given:
-                self.add(
-                    "missing-key",
-                    f"the config needs `{one}`",
-                    self.at(),
-                    f"`{one}:` says what {'trains' if one == 'model' else 'changes the weights'}",
-                    f"add `{one}: …`",
-                )
+        self.either("model", "models", run, "trains")
+        if run.phases:
+            for key in ("optimizer", "optimizers", "schedule"):
+                if getattr(run, key) is not None:
+                    self.add(
+                        "two-sections",
+                        f"`{key}` and `phases` are both given",
+                        self.at(key),
+                        "each phase says how its weights change",
+                        f"move `{key}` into the phases",
+                    )
+        for phase in run.phases:
+            self.either("optimizer", "optimizers", phase, "changes the weights")
+        if not run.phases:
+            self.either("optimizer", "optimizers", run, "changes the weights")
         if run.models is not None and set(run.models) != set(roles):
             self.add(
                 "roles",
@@ -79,14 +88,24 @@ class Consistency(Findings):
                 f"`{run.objective.name()}` has the networks {listed(roles)}",
                 "use exactly these names",
             )
-        if run.optimizers is not None and set(run.optimizers) != set(run.networks):
+        elif run.models is None and roles != ("model",):
             self.add(
                 "roles",
-                f"`optimizers` names {listed(run.optimizers) or 'no network'}",
-                self.at("optimizers"),
-                f"the networks are {listed(run.networks)}",
-                "every network needs its optimizer, under the same name",
+                f"`{run.objective.name()}` has the networks {listed(roles)}",
+                self.at("model"),
+                "`model:` is short for one network",
+                "write `models:` and each of them below it",
             )
+        updates = tuple(dict.fromkeys(run.objective.updates))
+        for phase in run.all_phases:
+            if phase.optimizers is not None and set(phase.optimizers) != set(updates):
+                self.add(
+                    "roles",
+                    f"`optimizers` names {listed(phase.optimizers) or 'no network'}",
+                    self.of(phase) or self.at("optimizers"),
+                    f"`{run.objective.name()}` changes {listed(updates)}",
+                    "use exactly these names" if len(updates) > 1 else "write one `optimizer:`",
+                )
         for role, network in run.networks.items():
             place = self.of(network) or self.at("model")
             if network.part is not None and network.layers is not None:
@@ -97,6 +116,15 @@ class Consistency(Findings):
                     "a network is an architecture by name or a list of layers",
                     "keep one of the two",
                 )
+            elif network.trained is not None:
+                if network.part is not None or network.layers is not None:
+                    self.add(
+                        "two-sections",
+                        "`trained` and layers are both given",
+                        place,
+                        "a trained network brings its own layers",
+                        "keep one of the two",
+                    )
             elif network.part is None and not network.layers and (run.model is not None or run.models is not None):
                 self.add(
                     "missing-key",
@@ -114,6 +142,27 @@ class Consistency(Findings):
                     help="give it a positive weight, or remove it",
                     warn=True,
                 )
+
+    def either(self, one: str, many: str, record: Run | Phase, does: str) -> None:
+        """Exactly one of two keys, of which the first is short for one entry of the second."""
+        given = [key for key in (one, many) if getattr(record, key) is not None]
+        place = self.of(record) if isinstance(record, Phase) else None
+        if len(given) == 2:
+            self.add(
+                "two-sections",
+                f"`{one}` and `{many}` are both given",
+                place or self.at(many),
+                f"`{one}:` is short for one entry of `{many}:`",
+                "keep one of the two",
+            )
+        elif not given:
+            self.add(
+                "missing-key",
+                f"the {'phase' if place else 'config'} needs `{one}`",
+                place or self.at(),
+                f"`{one}:` says what {does}",
+                f"add `{one}: …`",
+            )
 
     def shares(self) -> None:
         """Micro-batches must add up to what the whole batch would have been."""
@@ -144,15 +193,18 @@ class Consistency(Findings):
             yield run.checkpoint.best, self.at("checkpoint", "best")
         if run.early_stopping is not None:
             yield run.early_stopping.watch, self.at("early_stopping", "watch")
-        if run.schedule is not None and isinstance(run.schedule.part, Plateau):
-            yield run.schedule.part.watch, self.at("schedule", "plateau")
+        for phase in run.all_phases:
+            if phase.schedule is not None and isinstance(phase.schedule.part, Plateau):
+                place = self.at("schedule", "plateau") if not run.phases else self.of(phase)
+                yield phase.schedule.part.watch, place or self.at("phases")
 
     def selection(self) -> None:
         run = self.run
         measured = ["loss", *(metric.name() for metric in run.evaluation.metrics)]
+        measured += run.objective.measures
         if len(run.loss) > 1:
             measured += [item.part.name() for item in run.loss]
-        has_val = bool(run.data.split.val)
+        has_val = bool(run.data.split.val) or "val" in run.data.source.official
         for watch, place in self.watched():
             split, _, metric = watch.partition(".")
             if metric not in measured:
@@ -189,10 +241,13 @@ class Consistency(Findings):
                 )
 
     def schedule(self) -> None:
-        run, section = self.run, self.run.schedule
-        if section is None:
-            return
-        place = self.at("schedule")
+        for phase in self.run.all_phases:
+            if phase.schedule is not None:
+                self.scheduled(phase, phase.schedule)
+
+    def scheduled(self, phase: Phase, section: Scheduled) -> None:
+        alone = not self.run.phases
+        place = self.at("schedule") if alone else self.of(section)
         if section.by is None and not isinstance(section.part, Constant):
             self.add(
                 "schedule-unit",
@@ -203,37 +258,39 @@ class Consistency(Findings):
             )
             return
         unit = f"{section.by}s"
-        total = run.training.steps if section.by == "step" else run.training.epochs
-        if total is None and self.facts is not None and run.training.epochs is not None:
-            total = run.training.epochs * self.per_epoch()
+        total = phase.steps if section.by == "step" else phase.epochs
+        if total is None and self.facts is not None and phase.epochs is not None:
+            total = phase.epochs * self.per_epoch()
         part = section.part
         if isinstance(part, Cosine) and total is not None and part.warmup >= (part.over or total):
             self.add(
                 "warmup-too-long",
                 f"a warm-up of {part.warmup} {unit} does not end before the schedule's {part.over or total}",
-                self.at("schedule", "cosine"),
+                self.at("schedule", "cosine") if alone else place,
                 help="make `warmup` shorter",
             )
         if isinstance(part, (Cosine, Linear)) and part.over is not None and total is not None and part.over > total:
             self.add(
                 "schedule-too-long",
                 f"the schedule takes {part.over} {unit}, the run {total}",
-                self.at("schedule", part.name()),
+                self.at("schedule", part.name()) if alone else place,
                 "the run ends before its learning rate is down",
                 "leave out `over`, or train longer",
                 warn=True,
             )
 
     def decay(self) -> None:
-        adaptive = {"adam", "adamw", "rmsprop", "adagrad"}
+        adaptive = {"adam", "adamw", "rmsprop", "adagrad", "adadelta", "adafactor", "adamax", "lamb", "lion", "muon"}
+        adaptive |= {"nadam", "radam", "schedule_free", "yogi"}
         for item in self.run.regularization:
-            for rule in self.run.rules.values():
+            if item.form == "decoupled" and item.part.of == "weight" and item.part.name() != "l2":
+                self.add("bad-value", "only `l2` can be decoupled", self.of(item), help="write `form: penalty`")
+                continue
+            for rule in self.run.rules:
                 decayed = getattr(rule.part, "weight_decay", 0.0)
                 if item.part.name() not in ("l2", "elastic_net"):
                     continue
-                if item.form == "decoupled" and item.part.name() != "l2":
-                    self.add("bad-value", "only `l2` can be decoupled", self.of(item), help="write `form: penalty`")
-                elif decayed and "weight_decay" in rule.part.model_fields_set:
+                if decayed and "weight_decay" in rule.part.model_fields_set:
                     self.add(
                         "decay-twice",
                         f"`{item.part.name()}` and `weight_decay: {decayed:g}` shrink the same weights",
@@ -253,11 +310,11 @@ class Consistency(Findings):
 
     def targets(self) -> None:
         run = self.run
-        kind = self.kind()
+        kind = run.objective.kind or self.kind()
         if kind is None:
             return
         for item in run.loss:
-            if kind in item.part.kinds:
+            if {kind, *run.objective.accepts} & set(item.part.kinds):
                 continue
             wants = {
                 "pm1": "-1/+1",
@@ -277,7 +334,15 @@ class Consistency(Findings):
                 f"write `target: {{kind: {item.part.kinds[0]}}}` under `data:`, or another loss",
             )
         for metric in run.evaluation.metrics:
-            if kind not in metric.kinds:
+            if metric.written and not run.objective.writes:
+                self.add(
+                    "metric-kind",
+                    f"`{metric.name()}` compares texts, and `{run.objective.name()}` writes none",
+                    self.of(metric) or self.at("evaluation", "metrics"),
+                    "the network writes a text for every sample, and it is compared with the true one",
+                    "use the objective `seq2seq`, or another metric",
+                )
+            elif kind not in metric.kinds:
                 self.add(
                     "metric-kind",
                     f"`{metric.name()}` does not measure targets of kind `{kind}`",

@@ -52,7 +52,8 @@ class Findings:
     def train_size(self) -> int | None:
         """Samples that train, when the data's count is known (an official test split is not)."""
         facts, split = self.facts, self.run.data.split
-        if facts is None or facts.count is None or self.run.data.source.name() in ("fashion_mnist",):
+        data = self.run.data
+        if facts is None or facts.count is None or data.source.official or data.windows is not None:
             return None
         count = facts.count
         rest = count - sum(round(s * count) if isinstance(s, float) else s for s in (split.val, split.test))

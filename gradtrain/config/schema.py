@@ -11,7 +11,8 @@ import annotated_types as at
 
 from gradtrain import registry
 from gradtrain.config import words
-from gradtrain.config.sections import Duration, Run
+from gradtrain.config.sections import Run
+from gradtrain.config.values import Duration
 from gradtrain.registry import Component, Record, Use, about, field_docs
 from gradtrain.training.selectors import WORDS as SELECTOR_WORDS
 from gradtrain.training.selectors import Selector

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from gradtrain.components.augmentations import Augmentation
 from gradtrain.components.datasets import Dataset
@@ -21,54 +19,10 @@ from gradtrain.components.optimizers import Optimizer
 from gradtrain.components.regularizers import Regularizer
 from gradtrain.components.schedules import Scheduled
 from gradtrain.components.transforms import TransformUse
+from gradtrain.config.values import Device, Duration, Every, Name
 from gradtrain.registry import Record, Use
+from gradtrain.stage import Misfit, Shape
 from gradtrain.training.selectors import Selector
-
-
-@dataclass(frozen=True)
-class Duration:
-    """A length of training, written `10 steps` or `1 epoch`."""
-
-    number: int
-    unit: Literal["steps", "epochs"]
-
-    def steps(self, per_epoch: int) -> int:
-        """The same length in optimizer steps."""
-        return self.number * (per_epoch if self.unit == "epochs" else 1)
-
-    def __str__(self) -> str:
-        return f"{self.number} {self.unit if self.number > 1 else self.unit[:-1]}"
-
-
-def _duration(text: Any) -> Any:
-    if isinstance(text, Duration):
-        return text
-    if isinstance(text, int) and not isinstance(text, bool):
-        raise ValueError(f"`{text}` has no unit: write `{text} steps` or `{text} epochs`")
-    found = re.fullmatch(r"\s*(\d{1,12})\s+(step|epoch)s?\s*", text) if isinstance(text, str) else None
-    if not found or int(found[1]) == 0:
-        raise ValueError("a duration is written `10 steps` or `1 epoch`")
-    return Duration(int(found[1]), f"{found[2]}s")  # type: ignore[arg-type]
-
-
-Every = Annotated[Duration, BeforeValidator(_duration)]
-
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def _name(text: str) -> str:
-    if not RUN_NAME.fullmatch(text) or ".." in text:
-        raise ValueError(
-            "a name is up to 64 letters, digits, `.`, `_` and `-`, and begins with a letter or digit: a folder gets it"
-        )
-    return text
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
-        raise ValueError(f"no device is called `{text}`: write `auto`, `cpu`, `cuda`, `cuda:0` or `mps`")
-    return text
-
 
 Share = Annotated[float, Field(ge=0, lt=1)] | NonNegativeInt
 
@@ -84,6 +38,8 @@ class Split(Record):
     """Size of the part that is measured once, at the end; an official test split stays as it is."""
     stratify: bool = False
     """Keep the share of every class equal in all parts."""
+    order: Literal["random", "contiguous"] | None = None
+    """`contiguous` cuts train, val, test in the stored order; by default a series is cut so, other data at random."""
     seed: NonNegativeInt | None = None
     """Seed of the split; the run's seed by default."""
 
@@ -93,6 +49,44 @@ class Target(Record):
 
     kind: TargetKind | None = None
     """`class`, `binary`, `pm1`, `value` or `multilabel`; by default what the source publishes."""
+
+
+class Windows(Record):
+    """Samples cut from sequences, after the split, so that no window crosses from one split into another."""
+
+    length: PositiveInt | Literal["all"]
+    """Steps that the network reads; `all` takes whole sequences."""
+    start: Literal["random", "stream"] | PositiveInt = "random"
+    """`random` places; a number: one window every so many steps; `stream`: one after the other, row by row (TBPTT)."""
+    predict: Literal["next"] | PositiveInt = "next"
+    """`next`: the same sequence one step later; a number: so many steps after the window."""
+
+    def shape(self, shape: Shape, series: bool) -> Shape:
+        """The shape of one window, from that of one sample (of one moment, for a series). Raises `Misfit`."""
+        features = shape if series else shape[1:]
+        if self.length != "all":
+            if not series and self.length >= shape[0]:
+                raise Misfit(f"a window of {self.length} steps and its target do not fit a sequence of {shape[0]}")
+            return (self.length, *features)
+        if series:
+            raise Misfit("`length: all` of one long sequence is one sample", "write a number of steps")
+        return (shape[0] - (1 if self.predict == "next" else self.predict), *features)
+
+
+class Pairs(Record):
+    """Samples taken two at a time: fields a, b, and whether they have the same label."""
+
+    positive: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of pairs with the same label."""
+
+
+class Balanced(Record):
+    """Batches of a few classes with several samples each, for losses that compare within the batch."""
+
+    classes: Annotated[int, Field(ge=2)] = 8
+    """Classes in a batch."""
+    per_class: Annotated[int, Field(ge=2)] = 4
+    """Samples of each."""
 
 
 class Data(Record):
@@ -108,6 +102,12 @@ class Data(Record):
     """Changes to every sample, fitted on the train split."""
     augment: tuple[Augmentation, ...] = ()
     """Random changes to the samples of training batches."""
+    windows: Windows | None = None
+    """Samples cut from sequences."""
+    pairs: Pairs | None = None
+    """Samples taken two at a time."""
+    balanced: Balanced | None = None
+    """Batches with several samples of every class in them; they replace `batch_size`."""
     batch_size: PositiveInt | Literal["full"] = 32
     """Samples in one forward pass, or `full` for the whole train split."""
     shuffle: bool = True
@@ -134,6 +134,10 @@ class Network(Use):
     """Shape of one input; by default that of the data."""
     init: tuple[Init, ...] = ()
     """How its parameters start; later items win."""
+    trained: str | None = None
+    """Folder of a run whose network of this role (or only one) it is, with the weights that run calls best."""
+    frozen: bool = False
+    """Its weights never change, and no optimizer sees them."""
 
 
 class Penalty(Use):
@@ -141,7 +145,11 @@ class Penalty(Use):
 
     part: Regularizer
     params: Selector = "weights"
-    """The parameters it applies to."""
+    """The parameters it applies to, for penalties on weights."""
+    of: str | None = None
+    """The network whose outputs or slope it applies to; by default the only one, or the critic."""
+    at: str | None = None
+    """For a penalty on outputs: pattern of the names of layers; by default what the network puts out."""
     weight: PositiveFloat = 1.0
     """A factor on top of the penalty's own strength."""
     form: Literal["penalty", "decoupled"] = "penalty"
@@ -188,6 +196,30 @@ class Training(Record):
     """What a loss or gradient that is not finite does: the run stops before the update."""
 
 
+class Phase(Record):
+    """One part of a run that has an optimizer of its own; the networks go through all of them."""
+
+    epochs: PositiveInt | None = None
+    """Its length in passes over the train split; exactly one of `epochs` and `steps`."""
+    steps: PositiveInt | None = None
+    """Its length in optimizer steps; exactly one of `epochs` and `steps`."""
+    optimizer: Grouped | None = None
+    """One optimizer over everything."""
+    optimizers: dict[str, Grouped] | None = None
+    """One optimizer for each network."""
+    schedule: Scheduled | None = None
+    """The learning rate over the phase; constant by default."""
+    freeze: Selector | None = None
+    """Parameters that do not change in this phase."""
+
+    @property
+    def rules(self) -> dict[str, Grouped]:
+        """The optimizers: by role, or one under the name `all`."""
+        if self.optimizers is not None:
+            return self.optimizers
+        return {"all": self.optimizer} if self.optimizer is not None else {}
+
+
 class Evaluation(Record):
     """When and how the model is measured."""
 
@@ -232,6 +264,27 @@ class EarlyStopping(Record):
     """Which way is better; by default the metric knows."""
 
 
+class Sampling(Record):
+    """What the networks make up while they train, and when; files in the run's folder `samples/`."""
+
+    every: Every = Duration(1, "epochs")
+    """Time between two drawings; there is always one at the end."""
+    source: Literal["prior", "reconstruction"] = "prior"
+    """`prior`: made up from noise; `reconstruction`: of samples of the val (or train) split."""
+    count: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Images, texts or forecasts."""
+    prompt: str = "\n"
+    """What a text begins with."""
+    length: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Symbols of a text, steps of a forecast."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """Divides the scores of the next symbol: below 1 the likely ones become likelier, 0 takes the likeliest."""
+    top_k: PositiveInt | None = None
+    """Draw from this many likeliest symbols only."""
+    seed: NonNegativeInt = 0
+    """Seed of the noise: the same every time, so that pictures can be compared."""
+
+
 class Logging(Record):
     """What the journal holds."""
 
@@ -246,11 +299,11 @@ class Run(Record):
 
     gradtrain: Literal[1] = 1
     """Version of the config format."""
-    name: Annotated[str, AfterValidator(_name)]
+    name: Name
     """Name of the run: its folder is `runs/NAME/001`."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Every random number of the run follows from it."""
-    device: Annotated[str, AfterValidator(_device)] = "auto"
+    device: Device = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:0` or `mps`."""
     precision: Literal["float32", "float64", "bfloat16", "float16", "auto"] = "float32"
     """Number format of the forward and backward pass."""
@@ -262,8 +315,8 @@ class Run(Record):
     """The networks by role."""
     objective: Objective
     """The wiring of the run."""
-    loss: Annotated[tuple[WeightedLoss, ...], Field(min_length=1)]
-    """One loss or a weighted list."""
+    loss: tuple[WeightedLoss, ...] = ()
+    """One loss or a weighted list; objectives that bring their own have none."""
     regularization: tuple[Penalty, ...] = ()
     """Penalties on parameters, added to the loss."""
     normalization: Normalization | None = None
@@ -276,14 +329,18 @@ class Run(Record):
     """One optimizer for each network."""
     schedule: Scheduled | None = None
     """The learning rate over time; constant by default."""
-    training: Training
+    training: Training = Training()
     """How long, and what happens around an update."""
+    phases: tuple[Phase, ...] = ()
+    """Parts of the run with optimizers of their own, one after the other; they replace `optimizer:` and its length."""
     evaluation: Evaluation = Evaluation()
     """When and how the model is measured."""
     checkpoint: Checkpoint = Checkpoint()
     """What is kept on disk."""
     early_stopping: EarlyStopping | None = None
     """When to stop before the end."""
+    sampling: tuple[Sampling, ...] = ()
+    """What the networks make up while they train."""
     logging: Logging = Logging()
     """What the journal holds."""
 
@@ -293,8 +350,19 @@ class Run(Record):
         return self.models if self.models is not None else {"model": self.model or Network()}
 
     @property
-    def rules(self) -> dict[str, Grouped]:
-        """The optimizers: by role, or one under the name `all`."""
-        if self.optimizers is not None:
-            return self.optimizers
-        return {"all": self.optimizer} if self.optimizer is not None else {}
+    def all_phases(self) -> tuple[Phase, ...]:
+        """The phases; a run without any is one phase."""
+        if self.phases:
+            return self.phases
+        given = {key: getattr(self, key) for key in ("optimizer", "optimizers", "schedule")}
+        return (Phase(epochs=self.training.epochs, steps=self.training.steps, **given),)
+
+    @property
+    def rules(self) -> tuple[Grouped, ...]:
+        """Every optimizer of every phase."""
+        return tuple(rule for phase in self.all_phases for rule in phase.rules.values())
+
+    @property
+    def averaged(self) -> bool:
+        """Whether an average of the weights is measured: their moving one, or one that an optimizer keeps."""
+        return self.evaluation.use_ema or any(rule.part.averages for rule in self.rules)

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from gradtrain.components.activations.sigmoid import Sigmoid
 from gradtrain.components.activations.softmax import Softmax
 from gradtrain.components.augmentations import Augmentation
-from gradtrain.components.layers import Layers, Placed
+from gradtrain.components.layers import Layers, Placed, held
 from gradtrain.components.layers._chain import links
 from gradtrain.components.layers.dropout import Dropout
 from gradtrain.components.normalizations import Normalization
 from gradtrain.components.normalizations.batch_norm import BatchNorm
+from gradtrain.components.objectives import Outline
 from gradtrain.components.transforms import TransformUse
 from gradtrain.config.findings import Findings
 from gradtrain.config.sections import Network
 from gradtrain.problems import Place
+from gradtrain.registry import Component
 from gradtrain.stage import Misfit, Shape
 
 LARGEST = 2**31
@@ -31,8 +32,26 @@ class Shapes(Findings):
     def all(self) -> None:
         self.data()
         shape = self.input_shape()
+        readers = self.run.objective.readers
+        outlines: dict[str, Outline] = {}
         for role, network in self.run.networks.items():
-            self.network(role, network, shape)
+            if network.input is None and role not in readers and network.trained is None:
+                if role in self.run.objective.roles:
+                    self.add(
+                        "missing-key",
+                        f"the network `{role}` does not say what it reads",
+                        self.of(network) or self.at("model"),
+                        f"of the networks of `{self.run.objective.name()}`, {_and(readers)} the samples",
+                        "add `input:`, the shape of what it reads without the batch",
+                    )
+                continue
+            if (outline := self.network(role, network, shape)) is not None:
+                outlines[role] = outline
+        if self.facts is not None and set(outlines) == set(self.run.objective.roles):
+            for where, problem in self.run.objective.complaints(outlines, self.facts):
+                place = self.of(self.run.networks[where]) if where in self.run.networks else None
+                problem.at = place or self.at(where)
+                self.composer.problems.append(problem)
 
     def data(self) -> None:
         run, data, split = self.run, self.run.data, self.run.data.split
@@ -65,7 +84,7 @@ class Shapes(Findings):
                 self.at("data", "batch_size"),
                 help="make the batch smaller, or `drop_last: false`",
             )
-        stages = [stage for network in run.networks.values() for stage in _parts(layers_of(network))]
+        stages = [stage for network in run.networks.values() for stage in parts_of(layers_of(network))]
         lonely = data.batch_size == 1 or (not data.drop_last and size % step == 1 and run.training.accumulate == 1)
         if lonely and any(isinstance(stage, BatchNorm) for stage in stages):
             why = (
@@ -107,18 +126,34 @@ class Shapes(Findings):
                 "add `to_float` or `standardize` to `transforms:`",
                 warn=True,
             )
+        if (windows := self.run.data.windows) is not None:
+            try:
+                shape = windows.shape(shape, self.facts.series)
+            except Misfit as misfit:
+                self.add("shape-mismatch", str(misfit), self.at("data", "windows"), help=misfit.help)
+                return None
+        elif self.facts.series:
+            self.add(
+                "windows-missing",
+                f"`{self.run.data.source.name()}` is one long sequence",
+                self.at("data"),
+                "samples are cut from it",
+                "add `windows: {length: 64}` under `data:`",
+            )
+            return None
         self.facts = replace(self.facts, shape=shape, range=span)
         return shape
 
-    def network(self, role: str, network: Network, shape: Shape | None) -> None:
+    def network(self, role: str, network: Network, shape: Shape | None) -> Outline | None:
+        """The network's shapes, where they are known and fit."""
         if network.input is not None:
             shape = (network.input,) if isinstance(network.input, int) else network.input
         layers = layers_of(network)
         if not layers:
-            return
+            return None
         self.order(layers)
         if shape is None or not (self.facts or network.input):
-            return
+            return None
         try:
             found = links(layers, shape)
         except Misfit as misfit:
@@ -129,7 +164,7 @@ class Shapes(Findings):
                 f"at `{_dotted(misfit.path)}`" if misfit.path else "",
                 misfit.help,
             )
-            return
+            return None
         for link in found:
             if math.prod(link.after) > LARGEST or (
                 len(link.after) == len(link.before) == 1 and link.after[0] * link.before[0] > LARGEST * 4
@@ -140,21 +175,22 @@ class Shapes(Findings):
                     self.of(link.item) or self.of(network),
                     "that does not fit into memory",
                 )
-                return
-        if role == "model":
+                return None
+        if role == "model" and self.run.objective.kind is None:
             self.output(found[-1].after, self.of(layers[-1]) or self.of(network))
+        return Outline(shape, found[-1].after, tuple(part.name() for part in parts_of(layers)))
 
     def output(self, shape: Shape, place: Place | None) -> None:
         """The last layer's width against the target."""
         facts, kind = self.facts, self.kind()
-        names = {item.part.name() for item in self.run.loss}
         if facts is None or kind is None or any(kind not in item.part.kinds for item in self.run.loss):
             return
-        if kind == "class" and "cross_entropy" in names:
+        scores = next((item.part.name() for item in self.run.loss if item.part.scores_classes), None)
+        if kind == "class" and scores is not None:
             if shape[0] < 2:
                 self.add(
                     "output-width",
-                    f"the network has {shape[0]} output, `cross_entropy` needs one a class",
+                    f"the network has {shape[0]} output, `{scores}` needs one a class",
                     place,
                     "with one output the loss and its gradient are always 0",
                     "write `linear: $data.classes`, or `binary_cross_entropy` with `target: {kind: binary}`",
@@ -168,41 +204,46 @@ class Shapes(Findings):
                     "write `linear: $data.classes`",
                 )
         elif kind in ("value", "binary", "pm1") and (facts.outputs or kind != "value"):
-            width = facts.outputs if kind == "value" else 1
-            if shape != (width,):
+            width = facts.outputs if kind == "value" and facts.outputs else 1
+            wanted = [item.part.outputs(width) for item in self.run.loss]
+            unmet = next((shapes for shapes in wanted if shape not in shapes), None)
+            if unmet:
                 self.add(
                     "output-width",
                     f"the network puts out {list(shape)}, the target is {[width]}",
                     place,
                     "shapes that differ would be broadcast against each other without a word",
-                    f"end with `linear: {width}`",
+                    f"end with `linear: {unmet[0][0]}`",
                 )
+
+    def twice(self, loss: str) -> str:
+        """What comes of an activation before a loss that applies it itself."""
+        classes = self.facts.classes if self.facts is not None else None
+        if loss == "binary_cross_entropy":
+            return ": twice, every answer lies between ½ and 0.73"
+        if loss == "cross_entropy" and classes:
+            return f"; with {classes} classes the loss could never fall below {math.log(math.e + classes - 1) - 1:.4f}"
+        return ""
 
     def order(self, layers: Layers) -> None:
         """What comes before what."""
-        names = {item.part.name() for item in self.run.loss}
         last = layers[-1]
-        if isinstance(last.part, Softmax) and "cross_entropy" in names:
-            classes = self.facts.classes if self.facts is not None else None
-            least = (
-                f"; with {classes} classes the loss could never fall below {math.log(math.e + classes - 1) - 1:.4f}"
-                if classes
-                else ""
-            )
+        ending = last.part.name()
+        for loss in (item.part.name() for item in self.run.loss if ending in item.part.applies):
             self.add(
                 "softmax-before-loss",
-                "`softmax` before `cross_entropy`",
+                f"`{ending}` before `{loss}`",
                 self.of(last),
-                f"`cross_entropy` applies it itself{least}",
-                "remove the softmax",
+                f"`{loss}` applies it itself{self.twice(loss)}",
+                f"remove the {ending}",
             )
-        if isinstance(last.part, Sigmoid) and "binary_cross_entropy" in names:
+        if isinstance(last.part, Softmax) and any(item.part.name() == "nll" for item in self.run.loss):
             self.add(
                 "softmax-before-loss",
-                "`sigmoid` before `binary_cross_entropy`",
+                "`softmax` before `nll`",
                 self.of(last),
-                "`binary_cross_entropy` applies it itself: twice, every answer lies between ½ and 0.73",
-                "remove the sigmoid",
+                "`nll` needs log-probabilities; on probabilities the loss is negative",
+                "remove the softmax and write `loss: cross_entropy`",
             )
         for before, after in pairwise(layers):
             if (
@@ -243,18 +284,21 @@ class Shapes(Findings):
 
 
 def layers_of(network: Network) -> Layers:
-    return network.part.layers() if network.part is not None else network.layers or ()
+    return network.part.expanded() if network.part is not None else network.layers or ()
 
 
-def _parts(layers: Layers) -> Iterator[object]:
+def _and(names: tuple[str, ...]) -> str:
+    if not names:
+        return "none reads"
+    return " and ".join(f"`{name}`" for name in names) + (" reads" if len(names) == 1 else " read")
+
+
+def parts_of(layers: Layers) -> Iterator[Component]:
+    """Every component of a list of layers and of the lists inside it, in order."""
     for item in layers:
         yield item.part
-        for inner in (
-            getattr(item.part, "body", ()),
-            getattr(item.part, "layers", ()),
-            *getattr(item.part, "branches", ()),
-        ):
-            yield from _parts(inner)
+        for _, inner in held(item.part):
+            yield from parts_of(inner)
 
 
 def _dotted(path: tuple[int | str, ...]) -> str:

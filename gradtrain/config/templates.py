@@ -71,6 +71,52 @@ training: {epochs: 20}
 evaluation: {every: 1 epoch, metrics: [accuracy]}
 checkpoint: {best: val.accuracy}
 """,
+    "text": """
+data:
+  source: tinyshakespeare         # or {text: {path: FILE}}, {lines: {path: FILE}}; `gradtrain list datasets`
+  split: {val: 0.1}               # in order: the last tenth
+  windows: {length: 64, start: random}
+  batch_size: 12
+
+model:
+  gpt: {layers: 2, heads: 4, width: 64, vocab: $data.vocab}
+  init:
+    - normal: {std: 0.02}
+
+objective: language_model
+loss: cross_entropy
+optimizer:
+  adamw: {lr: 3e-3, weight_decay: 0.1}
+schedule:
+  cosine: {warmup: 50, min_lr: 1e-4}
+  by: step
+training: {steps: 1000, clip_norm: 1.0}
+evaluation: {every: 250 steps, batches: 20, metrics: [bits_per_char]}
+sampling: {every: 500 steps, length: 300}
+""",
+    "vae": """
+data:
+  source: digits                  # or fashion_mnist; `gradtrain list datasets`
+  split: {val: 0.1, test: 0.1}
+  transforms: [{to_float: 16}, flatten]   # the largest pixel becomes 1: a bernoulli likelihood needs 0..1
+  batch_size: 64
+
+models:
+  encoder:
+    layers: [{linear: 128}, relu, {gaussian: 8}]
+  decoder:
+    input: 8
+    layers: [{linear: 128}, relu, {linear: $data.features}]
+
+objective: {vae: {likelihood: bernoulli}}
+optimizer:
+  adam: {lr: 1e-3}
+training: {epochs: 50}
+evaluation: {every: 5 epochs}
+sampling:
+  - {source: prior, count: 32, every: 50 epochs}
+  - {source: reconstruction, count: 8, every: 50 epochs}
+""",
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from gradtrain.assemble import Parts, stages
+from gradtrain.assemble import Parts, input_shape, stages
 from gradtrain.components.layers._chain import links
 from gradtrain.config.sections import Run
 from gradtrain.report.display import Plan
@@ -26,10 +26,7 @@ def rows_of(run: Run, parts: Parts) -> list[Row]:
     for role, network in run.networks.items():
         prefix = f"{role}." if len(run.networks) > 1 else ""
         module = parts.networks[role]
-        shape = parts.facts.shape or ()
-        if network.input is not None:
-            shape = (network.input,) if isinstance(network.input, int) else network.input
-        for link in links(stages(network), shape):
+        for link in links(stages(network), input_shape(network, parts.facts)):
             child = module.get_submodule(link.name) if link.name in dict(module.named_children()) else None
             rows.append((f"{prefix}{link.name}", link.item.part.name(), link.after, _count(child)))
     return rows
@@ -50,7 +47,7 @@ def table_of(run: Run, parts: Parts) -> Table:
 def plan_of(run: Run, parts: Parts, folder: str, start: int, watched: str | None) -> Plan:
     """The plan of a run that begins at step `start`."""
     sizes = ", ".join(f"{name} {batches.count:,}" for name, batches in parts.splits.items())
-    rule = next(iter(run.rules.values())).part.name()
+    rule = ", then ".join(dict.fromkeys(rule.part.name() for rule in run.rules))
     steps = f"{parts.steps:,} steps of {parts.splits['train'].size}"
     facts = (
         f"{run.data.source.name()}: {sizes} samples · {rule} · {steps} · {parts.device} {run.precision} seed {run.seed}"

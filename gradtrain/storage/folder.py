@@ -131,9 +131,12 @@ class RunFolder:
             )
         return cls(path)
 
-    def write(self, name: str, text: str) -> None:
-        """Replace one of the folder's files. Raises `Problem` (resources)."""
-        write_atomically(self.path / name, text.encode())
+    def write(self, name: str, content: str | bytes) -> None:
+        """Replace one of the folder's files, or one in a folder below it. Raises `Problem` (resources)."""
+        path = self.path / name
+        if path.parent != self.path:
+            make_folders(path.parent)
+        write_atomically(path, content.encode() if isinstance(content, str) else content)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the folder; empty when it is missing or damaged."""

@@ -26,6 +26,9 @@ def generator(*words: object) -> torch.Generator:
 class Batch(dict[str, Tensor]):
     """The fields of one step's samples, `[count, ...]` each."""
 
+    first = False
+    """Whether it is the first one of its epoch or pass."""
+
     def shares(
         self, parts: int, count: Callable[[Fields], Tensor | float]
     ) -> Sequence[tuple[Fields, Tensor | float, bool]]:
@@ -42,7 +45,7 @@ class Batch(dict[str, Tensor]):
         real = [(micro, number) for micro in micros if (number := count(micro))]
         if not real:
             return ((self, 1.0, True),)
-        whole = count(self)
+        whole = sum(number for _, number in real)
         return [(micro, number / whole, micro is real[-1][0]) for micro, number in real]
 
 
@@ -61,18 +64,30 @@ class Batches:
     drop_last: bool = False
     prepare: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     augment: Sequence[Augmentation] = ()
+    stream: bool = False
+    """The samples follow one another in time: each place of a batch goes on where it was in the batch before."""
+    measured: Fields | None = None
+    """What `once` passes over, when it is not `fields` (windows that overlap are measured without overlap)."""
 
     @property
     def count(self) -> int:
-        return len(next(iter(self.fields.values())))
+        return max(len(tensor) for tensor in self.fields.values())
+
+    def laid(self, epoch: int) -> Fields:
+        """The fields of an epoch, before they are put in order."""
+        return self.fields
 
     @property
     def per_epoch(self) -> int:
         """Steps in one epoch; at least one."""
-        return max(1, self.count // self.size if self.drop_last else -(-self.count // self.size))
+        whole = self.drop_last or self.stream
+        return max(1, self.count // self.size if whole else -(-self.count // self.size))
 
     def order(self, epoch: int) -> Tensor:
         """The samples of an epoch in their order: indices into the split."""
+        if self.stream:
+            steps = max(1, self.count // self.size)
+            return torch.arange(self.count)[: steps * self.size].reshape(-1, steps).T.flatten()
         if not self.shuffle:
             return torch.arange(self.count)
         return torch.randperm(self.count, generator=generator(self.seed, "order", epoch))
@@ -85,14 +100,16 @@ class Batches:
     def starting_at(self, step: int) -> Iterator[Batch]:
         """Endless batches, from the one that follows `step` finished steps."""
         epoch, first = divmod(step, self.per_epoch)
-        whole = sum(tensor.nbytes for tensor in self.fields.values()) <= IN_ONE_PIECE
+        moved = self.shuffle or self.stream
         while True:
+            fields = self.laid(epoch)
+            whole = sum(tensor.nbytes for tensor in fields.values()) <= IN_ONE_PIECE
             order = self.order(epoch)
-            device = next(iter(self.fields.values())).device
+            device = next(iter(fields.values())).device
             if whole:
                 pieces = {
-                    name: torch.split(tensor[order.to(device)] if self.shuffle else tensor, self.size)
-                    for name, tensor in self.fields.items()
+                    name: torch.split(tensor[order.to(device)] if moved else tensor, self.size)
+                    for name, tensor in fields.items()
                 }
             else:
                 chunks = torch.split(order.to(device), self.size)
@@ -100,20 +117,28 @@ class Batches:
                 if whole:
                     batch = {name: piece[position] for name, piece in pieces.items()}
                 else:
-                    batch = {name: tensor.index_select(0, chunks[position]) for name, tensor in self.fields.items()}
+                    batch = {name: tensor.index_select(0, chunks[position]) for name, tensor in fields.items()}
                 if self.prepare is not None:
                     batch = self.prepare(batch)
                 if self.augment:
                     draw = generator(self.seed, "augment", epoch, position)
                     for augmentation in self.augment:
                         batch["x"] = augmentation.forward(batch["x"], draw)
-                yield Batch(batch)
+                made = Batch(batch)
+                made.first = position == 0
+                yield made
             epoch, first = epoch + 1, 0
 
     def once(self, limit: int | None = None) -> Iterator[Batch]:
         """One pass in the stored order, without augmentation: for evaluation."""
-        for number, start in enumerate(range(0, self.count, self.size)):
+        fields = self.laid(0) if self.measured is None else self.measured
+        order = self.order(0) if self.stream else None
+        count = max(len(tensor) for tensor in fields.values()) if order is None else len(order)
+        for number, start in enumerate(range(0, count, self.size)):
             if limit is not None and number >= limit:
                 return
-            batch = {name: tensor[start : start + self.size] for name, tensor in self.fields.items()}
-            yield Batch(self.prepare(batch) if self.prepare is not None else batch)
+            place = slice(start, start + self.size) if order is None else order[start : start + self.size]
+            batch = {name: tensor[place] for name, tensor in fields.items()}
+            made = Batch(self.prepare(batch) if self.prepare is not None else batch)
+            made.first = number == 0
+            yield made

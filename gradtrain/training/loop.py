@@ -35,10 +35,10 @@ class Step:
     number: int
     """Steps finished so far."""
     losses: Mapping[str, Tensor]
-    """Each loss by its name, unweighted; of the last micro-batch when there are several."""
+    """Each loss by its name, unweighted, of all updates; of the last micro-batch when there are several."""
     penalties: Mapping[str, Tensor]
     total: Tensor
-    """What was differentiated: weighted losses and penalties, summed over the micro-batches by their shares."""
+    """What the last update differentiated: weighted losses and penalties, summed over micro-batches by their shares."""
     norm: Tensor | None
     """Norm of the whole gradient before clipping, where clipping needed it."""
     rate: float
@@ -61,6 +61,8 @@ def train(
     """One training step per iteration, from `start` to `steps`; the gradients stay readable until the next one."""
     for number, batch in zip(range(start, steps), batches.starting_at(start), strict=False):
         lr = rate.at(number)
+        told: Mapping[str, Tensor] = {}
+        owed: Mapping[str, Tensor] = {}
         for update in updates:  # one for most runs; two for a GAN
             losses: Mapping[str, Tensor] = {}
             penalty: Mapping[str, Tensor] = {}
@@ -72,13 +74,14 @@ def train(
                 for micro, share, last in batch.shares(update.accumulate, task.count):
                     with parallel.sync(networks, last), precision.forward():
                         total, losses = task.losses(update.name, networks, micro)  # forward, loss
-                        total, penalty = penalties.added(update.name, total)  # regularization
+                        total, penalty = penalties.added(update.name, total, networks, task)  # regularization
                     precision.backward(total, share)  # backward: the chain rule
                     total = total.detach()
                     whole = total if share == 1.0 else total * share if whole is None else whole + total * share
                 return whole  # type: ignore[return-value]
 
             total = evaluate()
+            told, owed = {**told, **losses}, {**owed, **penalty}
             norm = update.clip(precision, total)  # clip
             update.step(precision, lr, evaluate)  # update
-        yield Step(number + 1, losses, penalty, total, norm, lr)
+        yield Step(number + 1, told, owed, total, norm, lr)

@@ -53,10 +53,11 @@ class Pipeline:
     def to(self, device: torch.device) -> None:
         self.fitted = [{key: tensor.to(device) for key, tensor in learned.items()} for learned in self.fitted]
 
-    def laid_out(self, fields: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
-        """(fields, done): a split small enough is transformed once and for all; a large one stays as it is stored."""
+    def fits(self, fields: Mapping[str, Tensor]) -> bool:
+        """Whether a split is small enough to be transformed once and for all; a large one stays as it is stored."""
         one = self({name: tensor[:1] for name, tensor in fields.items()})
-        count = len(next(iter(fields.values())))
-        if sum(tensor.nbytes for tensor in one.values()) * count > IN_ONE_PIECE:
-            return dict(fields), False
-        return {name: tensor.contiguous() for name, tensor in self(dict(fields)).items()}, True
+        return sum(tensor.nbytes for tensor in one.values()) * len(next(iter(fields.values()))) <= IN_ONE_PIECE
+
+    def laid_out(self, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A whole split, transformed."""
+        return {name: tensor.contiguous() for name, tensor in self(dict(fields)).items()}

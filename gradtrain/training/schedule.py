@@ -8,10 +8,15 @@ from gradtrain.components.schedules import Schedule
 
 
 class LearningRate:
-    """`at(step)` is a pure function of the step, and of what the schedule observed if it watches a metric."""
+    """`at(step)` is a pure function of the step, and of what the schedule observed if it watches a metric.
 
-    def __init__(self, schedule: Schedule | None, by: str, lr: float, steps: int, per_epoch: int) -> None:
-        self.schedule, self.lr = schedule, lr
+    `start` is the step at which it begins to count.
+    """
+
+    def __init__(
+        self, schedule: Schedule | None, by: str, lr: float, steps: int, per_epoch: int, start: int = 0
+    ) -> None:
+        self.schedule, self.lr, self.start = schedule, lr, start
         self.unit = per_epoch if by == "epoch" else 1
         self.total = -(-steps // self.unit)
         self.memory: dict[str, Any] = schedule.start() if schedule is not None else {}
@@ -20,9 +25,7 @@ class LearningRate:
         """The learning rate of the update that follows `step` finished ones."""
         if self.schedule is None:
             return self.lr
-        if self.unit == 1:
-            return self.schedule.at(step, self.total, self.lr, self.memory)
-        return self.schedule.at(step // self.unit, self.total, self.lr, self.memory)
+        return self.schedule.at((step - self.start) // self.unit, self.total, self.lr, self.memory)
 
     def observe(self, value: float) -> None:
         """Tell a schedule that watches a metric what an evaluation measured."""

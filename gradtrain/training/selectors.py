@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
@@ -14,6 +14,8 @@ from gradtrain.lazy import Tensor, nn, torch
 
 WORDS = ("all", "weights", "biases", "norms", "embeddings")
 KEYS = ("only", "not", "of", "tensor", "ndim")
+REWEIGHTED = ("weight_norm", "spectral_norm")
+"""Layers whose weight is that of the layer they own, whatever their names say."""
 NDIM = re.compile(r"\s*(<=|>=|<|>|=)?\s*(\d)\s*")
 
 
@@ -72,14 +74,14 @@ def parameters(networks: Mapping[str, nn.Module]) -> list[Named]:
             component = getattr(module, "component", type(module).__name__.lower())
             for name, tensor in module.named_parameters(recurse=False):
                 full = f"{prefix}{path}.{name}" if path else f"{prefix}{name}"
-                norm = "norm" in component
+                norm = "norm" in component and component not in REWEIGHTED
                 found.setdefault(
                     id(tensor), Named(full, tensor, component, norm, isinstance(module, torch.nn.Embedding))
                 )
     return list(found.values())
 
 
-def select(selector: Selector, candidates: list[Named]) -> list[Named]:
+def select(selector: Selector, candidates: Iterable[Named]) -> list[Named]:
     """The candidates that the selector means, in their order; may be empty (callers refuse that)."""
     return [named for named in candidates if matches(selector, named)]
 
@@ -92,7 +94,7 @@ def matches(selector: Selector, named: Named) -> bool:
             case "weights":
                 return named.tensor.ndim >= 2 and not named.norm
             case "biases":
-                return named.name.rpartition(".")[2] == "bias" and not named.norm
+                return named.name.rpartition(".")[2].split("_")[0] == "bias" and not named.norm
             case "norms":
                 return named.norm
             case "embeddings":

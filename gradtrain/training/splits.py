@@ -14,12 +14,18 @@ Sizes = Mapping[str, float | int | None]
 
 
 def split(
-    count: int, sizes: Sizes, official: Mapping[str, Tensor], labels: Tensor | None, seed: int
+    count: int,
+    sizes: Sizes,
+    official: Mapping[str, Tensor],
+    labels: Tensor | None,
+    seed: int,
+    in_order: bool = False,
 ) -> dict[str, Tensor]:
     """Split name → int64 indices. An official test split stays as it is; `val` and `test` are carved from the rest.
 
     `sizes` holds fractions (floats up to 1) or counts for train, val and test; train None takes what is left.
-    With `labels` [count] (int64), every part keeps the classes' shares. Raises `Problem` (data).
+    With `labels` [count] (int64), every part keeps the classes' shares; `in_order` cuts train, val and test in the
+    stored order instead. Raises `Problem` (data).
     """
     pool = official.get("train", torch.arange(count))
     parts: dict[str, Tensor] = {name: index for name, index in official.items() if name != "train"}
@@ -59,6 +65,10 @@ def split(
             f"the {empty[0]} split is empty",
             why=f"{sizes[empty[0]]} of {total} samples is none",
         )
+    if in_order:
+        for name, number in {"train": asked, **numbers}.items():
+            parts[name], pool = pool[:number], pool[number:]
+        return parts
     draw = generator(seed, "split")
     order = _stratified(pool, labels[pool], draw) if labels is not None else pool[torch.randperm(total, generator=draw)]
     end = 0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradtrain.cli import run
+from gradtrain.config.templates import TEMPLATES
 
 CONFIG = """\
 name: tiny
@@ -140,7 +141,7 @@ def test_validate_checks_every_profile(capsys: pytest.CaptureFixture[str]) -> No
     assert "bad.yaml:12:" in said(capsys)[1]
 
 
-@pytest.mark.parametrize("template", ["classify", "regress", "images"])
+@pytest.mark.parametrize("template", sorted(TEMPLATES))
 def test_a_template_trains_as_it_is(template: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", template]) == 0
     assert run(["validate", f"{template}.yaml"]) == 0

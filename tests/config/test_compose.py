@@ -211,7 +211,7 @@ MISTAKES = [
         "training: {epochs: 2}", "models: 3\ntraining: {epochs: 2}",
         "wrong-type", 11, 9, "`models` takes a mapping", "indented",
     ),
-    ("training: {epochs: 2}", "extra: {training: 2}", "missing-key", 1, 1, "needs `training`", ""),
+    ("name: good", "extra: {name: 2}", "missing-key", 1, 1, "needs `name`", ""),
 ]  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def codes() -> set[str]:
 
 
 def test_every_code_has_a_message_here_or_among_the_cross_checks() -> None:
-    texts = (SNAPSHOT.read_text(), SNAPSHOT.with_name("messages.txt").read_text())
+    texts = [SNAPSHOT.with_name(name).read_text() for name in ("refusals.txt", "messages.txt", "wiring.txt")]
     shown = {code for text in texts for code in re.findall(r"^(?:error|warning)\[([a-z-]+)\]", text, re.M)}
     assert len(codes()) > 50
     assert codes() - shown == set()

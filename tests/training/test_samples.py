@@ -75,19 +75,17 @@ def test_fitting_leaves_the_stored_samples_unchanged() -> None:
     assert torch.equal(fields["x"], kept)
 
 
-def test_a_small_split_is_transformed_once_and_a_large_one_stays_as_it_is_stored(monkeypatch) -> None:
+def test_a_split_is_small_enough_up_to_so_many_bytes_of_what_the_network_reads(monkeypatch) -> None:
     fields = {"x": pixels(16)}
     pipeline = Pipeline.fit(uses(ToFloat()), fields, torch.float32)
-    laid, done = pipeline.laid_out(fields)
-    assert done
+    assert pipeline.fits(fields)
+    laid = pipeline.laid_out(fields)
     assert torch.equal(laid["x"], pipeline(dict(fields))["x"])
     assert laid["x"].is_contiguous()
     monkeypatch.setattr(samples, "IN_ONE_PIECE", 16 * 6 * 4 - 1)  # a byte less than the float32 samples take
-    laid, done = pipeline.laid_out(fields)
-    assert not done
-    assert laid["x"].dtype == torch.uint8
+    assert not pipeline.fits(fields)
     monkeypatch.setattr(samples, "IN_ONE_PIECE", 16 * 6 * 4)
-    assert pipeline.laid_out(fields)[1]
+    assert pipeline.fits(fields)
 
 
 def test_what_was_learned_moves_to_the_device() -> None:

@@ -1,0 +1,61 @@
+"""Values with a grammar of their own: durations, names of runs, devices."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length of training, written `10 steps` or `1 epoch`."""
+
+    number: int
+    unit: Literal["steps", "epochs"]
+
+    def steps(self, per_epoch: int) -> int:
+        """The same length in optimizer steps."""
+        return self.number * (per_epoch if self.unit == "epochs" else 1)
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.unit if self.number > 1 else self.unit[:-1]}"
+
+
+def _duration(text: Any) -> Any:
+    if isinstance(text, Duration):
+        return text
+    if isinstance(text, int) and not isinstance(text, bool):
+        raise ValueError(f"`{text}` has no unit: write `{text} steps` or `{text} epochs`")
+    found = re.fullmatch(r"\s*(\d{1,12})\s+(step|epoch)s?\s*", text) if isinstance(text, str) else None
+    if not found or int(found[1]) == 0:
+        raise ValueError("a duration is written `10 steps` or `1 epoch`")
+    return Duration(int(found[1]), f"{found[2]}s")  # type: ignore[arg-type]
+
+
+Every: TypeAlias = Annotated[Duration, BeforeValidator(_duration)]
+
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _name(text: str) -> str:
+    if not RUN_NAME.fullmatch(text) or ".." in text:
+        raise ValueError(
+            "a name is up to 64 letters, digits, `.`, `_` and `-`, and begins with a letter or digit: a folder gets it"
+        )
+    return text
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
+        raise ValueError(f"no device is called `{text}`: write `auto`, `cpu`, `cuda`, `cuda:0` or `mps`")
+    return text
+
+
+Name: TypeAlias = Annotated[str, AfterValidator(_name)]
+"""The name of a run."""
+
+Device: TypeAlias = Annotated[str, AfterValidator(_device)]
+"""Where a run computes."""
