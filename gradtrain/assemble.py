@@ -70,8 +70,11 @@ def stages(network: Network) -> Layers:
     return network.part.expanded() if network.part is not None else network.layers or ()
 
 
-def assemble(run: Run, examples: Examples, locate: Locate, device: torch.device) -> Parts:
-    """Build every part on `device`, seeded. Raises `Problem`s: data, selectors that match nothing."""
+def assemble(run: Run, examples: Examples, locate: Locate, device: torch.device, base: Path = Path()) -> Parts:
+    """Build every part on `device`, seeded. Raises `Problem`s: data, selectors that match nothing.
+
+    `base` is where relative paths of trained networks begin.
+    """
     numbers = dtype_of(run)
     arithmetic = precision(run.precision, device)
     fed = feed(run, examples, numbers, device)
@@ -80,7 +83,9 @@ def assemble(run: Run, examples: Examples, locate: Locate, device: torch.device)
             metric.start(fed.kind, fed.facts)  # a missing library shows now, not at the first evaluation
 
     torch.manual_seed(run.seed)
-    networks = {role: network_of(role, network, fed.facts, numbers, device) for role, network in run.networks.items()}
+    networks = {
+        role: network_of(role, network, fed.facts, numbers, device, base) for role, network in run.networks.items()
+    }
     named = parameters(networks)
     _initialise(run, networks, named, locate)
     if run.objective.twice or any(item.part.of == "input_gradient" for item in run.regularization):
@@ -145,10 +150,12 @@ def input_shape(network: Network, facts: Facts) -> Shape:
     return (network.input,) if isinstance(network.input, int) else network.input
 
 
-def network_of(role: str, network: Network, facts: Facts, dtype: torch.dtype, device: torch.device) -> nn.Module:
+def network_of(
+    role: str, network: Network, facts: Facts, dtype: torch.dtype, device: torch.device, base: Path = Path()
+) -> nn.Module:
     """One network on its device, in training mode, its parameters as PyTorch starts them, or as a run left them."""
     if network.trained is not None:
-        module = taken(Path(network.trained), role)
+        module = taken(base / network.trained, role, base)
     else:
         module = build(stages(network), input_shape(network, facts))
     module = module.to(device=device, dtype=dtype).train()
@@ -172,7 +179,7 @@ def unfuse(network: nn.Module) -> None:
             module.fused = False  # type: ignore[assignment]
 
 
-def taken(path: Path, role: str) -> nn.Module:
+def taken(path: Path, role: str, base: Path) -> nn.Module:
     """The network of a run under this role, or its only one, with its best weights. Raises `Problem`s."""
     folder = RunFolder.open(path)
     found = best(folder)
@@ -188,7 +195,7 @@ def taken(path: Path, role: str) -> nn.Module:
             "name the network like one of them",
         )
     seen = facts_after(kept, run.data)
-    module = network_of(name, run.networks[name], seen, dtype_of(run), torch.device("cpu"))
+    module = network_of(name, run.networks[name], seen, dtype_of(run), torch.device("cpu"), base)
     own = {key: value for key, value in found.tensors.items() if key.split(".")[1] == name}
     state.restore_weights(own, {name: module}, average=run.averaged)
     return module

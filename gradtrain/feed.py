@@ -176,7 +176,8 @@ def _batches(run: Run, name: str, fields: Fields, prepare: Pipeline | None, exam
     size *= run.training.accumulate
     if data.balanced is not None:
         chosen = data.balanced
-        return Balanced(fields, size, run.seed, classes=chosen.classes, per_class=chosen.per_class, **options)
+        options |= {"classes": chosen.classes, "per_class": chosen.per_class, "accumulate": run.training.accumulate}
+        return Balanced(fields, size, run.seed, **options)
     if data.pairs is not None:
         return Paired(fields, size, run.seed, positive=data.pairs.positive, **options)
     return Batches(fields, size, run.seed, stream=stream, **options)

@@ -67,7 +67,7 @@ def _section(run: Run, wishes: Mapping[str, Any]) -> Sampling:
     given["source"] = source or objective.sources[0]
     _refuse_idle(objective, given)
     own = next((s for s in run.sampling if s.source == given["source"]), run.sampling[0] if run.sampling else None)
-    return Sampling.model_validate({**(own.model_dump() if own is not None else {}), **given})
+    return Sampling.model_validate({**(dict(own) if own is not None else {}), **given})
 
 
 def _refuse_idle(objective: Objective, given: Mapping[str, Any]) -> None:

@@ -66,7 +66,7 @@ def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
         )
     device = device_of(run.device)
     warnings = [*config.warnings, *([found] if (found := warning(run.precision, device)) else [])]
-    parts = assemble(run, examples, lambda record: places.get(id(record)), device)
+    parts = assemble(run, examples, lambda record: places.get(id(record)), device, base)
     return run, parts, warnings
 
 
@@ -146,7 +146,8 @@ def reopen(path: Path, which: str = "best") -> Trained:
     run = read(folder.path / "config.yaml").run(facts)
     device, dtype = device_of(run.device), dtype_of(run)
     seen = facts_after(facts, run.data)
-    networks = {role: network_of(role, network, seen, dtype, device) for role, network in run.networks.items()}
+    base = begun_in(folder)
+    networks = {role: network_of(role, network, seen, dtype, device, base) for role, network in run.networks.items()}
     fit(found, networks, run)
     fitted = [
         {

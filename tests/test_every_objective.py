@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from gradtrain import registry
 from gradtrain.components.objectives import Objective
 from gradtrain.report.display import Lines
 from gradtrain.run import Outcome
-from gradtrain.start import go_on, measured, start
+from gradtrain.start import go_on, measured, reopen, start
 from gradtrain.storage import checkpoint
 
 DIGITS = "source: digits, split: {train: 0.1, val: 0.1}, batch_size: 32"
@@ -248,3 +249,39 @@ def test_it_goes_on_bit_for_bit_and_measures_what_it_reported(name: str, place: 
         assert again.tensors.keys() == whole.tensors.keys()
         drawn = {path.name: path.read_bytes() for path in (place / "whole").glob("samples/*")}
         assert drawn == {path.name: path.read_bytes() for path in folder.glob("samples/*")}
+
+
+def test_a_run_with_a_teacher_is_opened_from_anywhere(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(written(place, "supervised"), "teacher")
+    outcome = trained(written(place, "distillation"), "whole")
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    split, values = measured(place / "whole")
+    assert values == outcome.results[split]
+    assert reopen(place / "whole").step == 6
+
+
+def test_a_teacher_stays_as_it_was(place: Path) -> None:
+    trained(written(place, "supervised"), "teacher")
+    trained(written(place, "distillation"), "whole")
+    now = checkpoint.newest(place / "whole" / "checkpoints").tensors
+    best = checkpoint.newest(place / "teacher" / "checkpoints").facts["memory"]["best_step"]
+    then = checkpoint.load(place / "teacher" / "checkpoints", best).tensors
+    taught = {name: value for name, value in now.items() if name.startswith("network.teacher.")}
+    assert taught
+    for name, value in taught.items():
+        assert torch.equal(value, then[name.replace("teacher", "model")])
+    assert not any(name.startswith("update.") and "teacher" in name for name in now)
+
+
+def test_what_a_phase_freezes_changes_in_the_other_one_only(place: Path) -> None:
+    trained(written(place, "phases"), "whole")
+    steps = [checkpoint.load(place / "whole" / "checkpoints", step).tensors for step in range(1, 7)]
+    for name, still in (
+        ("network.model.0.weight", [True, True, False, False, False]),
+        ("network.model.2.weight", [False] * 5),
+    ):
+        assert [torch.equal(a[name], b[name]) for a, b in pairwise(steps)] == still
+    average = "average.model.0.weight"
+    assert average not in steps[0]  # nothing that rests has an average
+    assert average in steps[3]

@@ -14,7 +14,10 @@ from gradtrain.components.augmentations import Augmentation
 Fields = Mapping[str, Tensor]
 
 IN_ONE_PIECE = 64 << 20
-"""Up to this many bytes a shuffled epoch is laid out once and cut into views: cheaper per step than gathering."""
+"""Up to this many bytes a shuffled epoch is laid out once and cut into views: cheaper per step than gathering.
+
+Samples that are still to be transformed are gathered batch by batch: then the transforms find them in the cache.
+"""
 
 
 def generator(*words: object) -> torch.Generator:
@@ -103,7 +106,7 @@ class Batches:
         moved = self.shuffle or self.stream
         while True:
             fields = self.laid(epoch)
-            whole = sum(tensor.nbytes for tensor in fields.values()) <= IN_ONE_PIECE
+            whole = self.prepare is None and sum(tensor.nbytes for tensor in fields.values()) <= IN_ONE_PIECE
             order = self.order(epoch)
             device = next(iter(fields.values())).device
             if whole:
@@ -111,13 +114,14 @@ class Batches:
                     name: torch.split(tensor[order.to(device)] if moved else tensor, self.size)
                     for name, tensor in fields.items()
                 }
-            else:
-                chunks = torch.split(order.to(device), self.size)
+            else:  # sliced step by step: an epoch of windows has a hundred thousand batches
+                order = order.to(device)
             for position in range(first, self.per_epoch):
                 if whole:
                     batch = {name: piece[position] for name, piece in pieces.items()}
                 else:
-                    batch = {name: tensor.index_select(0, chunks[position]) for name, tensor in fields.items()}
+                    chosen = order[position * self.size : (position + 1) * self.size]
+                    batch = {name: tensor.index_select(0, chosen) for name, tensor in fields.items()}
                 if self.prepare is not None:
                     batch = self.prepare(batch)
                 if self.augment:

@@ -42,10 +42,14 @@ class Paired(Batches):
 
 @dataclass
 class Balanced(Batches):
-    """Batches of `classes` classes with `per_class` samples each, without repetition while a class has any left."""
+    """Batches of `classes` classes with `per_class` samples each, without repetition while a class has any left.
+
+    A step of `accumulate` micro-batches takes as many of them, one after the other.
+    """
 
     classes: int = 8
     per_class: int = 4
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         labels = self.fields["y"].cpu()
@@ -57,7 +61,8 @@ class Balanced(Batches):
                 why=f"the split has {len(self.members)} classes, the smallest of {min(map(len, self.members))} samples",
                 help="ask for fewer",
             )
-        self.size = self.classes * self.per_class
+        self.size = self.classes * self.per_class * self.accumulate
+        self.shuffle = True  # the stored order has no such batches
 
     @property
     def per_epoch(self) -> int:
@@ -68,7 +73,7 @@ class Balanced(Batches):
         decks = [members[torch.randperm(len(members), generator=draw)] for members in self.members]
         taken = [0] * len(decks)
         chosen: list[Tensor] = []
-        for _ in range(self.per_epoch):
+        for _ in range(self.per_epoch * self.accumulate):
             for label in torch.randperm(len(decks), generator=draw)[: self.classes].tolist():
                 if taken[label] + self.per_class > len(decks[label]):
                     decks[label] = decks[label][torch.randperm(len(decks[label]), generator=draw)]

@@ -19,6 +19,7 @@ import resource
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -43,7 +44,7 @@ class Raw:
         self.model = parts.networks["model"]
         self.fields, self.done = parts.splits["train"], parts.splits["train"].prepare is None
         self.run, self.parts, self.step = run, parts, 0
-        rule = run.rules["all"].part
+        rule = run.rules[0].part
         parameters = list(self.model.parameters())
         if rule.name() == "adam":
             self.optimizer: torch.optim.Optimizer = torch.optim.Adam(
@@ -56,7 +57,7 @@ class Raw:
         self.parameters = parameters
         self.weights = [p for name, p in self.model.named_parameters() if p.ndim >= 2]
         self.average = [p.detach().clone() for p in parameters] if run.training.ema else []
-        self.rates = [parts.rate.at(t) for t in range(parts.steps)]
+        self.rates = [parts.phases[0].rate.at(t) for t in range(parts.steps)]
         self.smoothing = run.loss[0].part.label_smoothing
         self.penalties = [(item.part.name(), item.part.strength, item.form) for item in run.regularization]
         self.batches = self.endless()
@@ -136,6 +137,7 @@ def ours(run: Run, parts: Parts, folder: RunFolder) -> Runner:
     runner = Runner(run, parts, folder, Lines(_Quiet()), None)
     runner.save = lambda: None  # type: ignore[method-assign]
     runner.evaluated = lambda: (False, False)  # type: ignore[method-assign]
+    runner.draw = lambda number, last: None  # type: ignore[method-assign]
     runner.finished = lambda reason: None  # type: ignore[method-assign,assignment,return-value]
     return runner
 
@@ -146,7 +148,7 @@ def peak(which: str, path: Path, steps: int) -> int:
     if which == "raw":
         Raw(run, parts).go(steps)
     else:
-        parts.steps = 10**9
+        endless(parts)
         with tempfile.TemporaryDirectory() as place:
             measured(ours(run, parts, RunFolder.create(Path(place) / "run")), steps)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -168,7 +170,7 @@ def main() -> None:
     rounds = []
     run, parts, _ = prepare(read(path), CONFIGS.parent)
     twin_run, twin, _ = prepare(read(path), CONFIGS.parent)
-    parts.steps = 10**9
+    endless(parts)
     raw = Raw(twin_run, twin)
     with tempfile.TemporaryDirectory() as place:
         runner = ours(run, parts, RunFolder.create(Path(place) / "run"))
@@ -200,11 +202,17 @@ def main() -> None:
     )
 
 
+def endless(parts: Parts) -> None:
+    """Let the run's phase go on for as long as it is asked to."""
+    parts.phases = [replace(parts.phases[0], end=10**9)]
+
+
 def measured(runner: Runner, steps: int) -> float:
     """Seconds of that many steps of the run, going on where it stands."""
     parts = runner.parts
     start = runner.step
-    parts.steps = start + steps
+    parts.phases = runner.parts.phases = [replace(parts.phases[0], end=start + steps)]
+    runner.phase = parts.phases[0]
     for network in parts.networks.values():
         assert isinstance(network, nn.Module)
         network.train()

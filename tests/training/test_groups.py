@@ -94,6 +94,21 @@ def test_a_class_begins_again_only_when_all_of_it_was_seen() -> None:
     assert sorted(order.tolist()) == list(range(60))
 
 
+def test_every_micro_batch_of_a_step_is_balanced() -> None:
+    x = torch.arange(4000).unsqueeze(1)
+    batches = Balanced({"x": x, "y": LABELS}, 7, 0, classes=3, per_class=5, accumulate=4)
+    for batch in islice(batches.starting_at(0), 10):
+        for micro, *_ in batch.shares(4, lambda fields: float(len(fields["y"]))):
+            found, counts = torch.unique(micro["y"], return_counts=True)
+            assert (len(found), set(counts.tolist())) == (3, {5})
+
+
+def test_batches_are_balanced_also_where_the_data_is_not_shuffled() -> None:
+    x = torch.arange(4000).unsqueeze(1)
+    batches = Balanced({"x": x, "y": LABELS.sort().values}, 7, 0, shuffle=False, classes=3, per_class=5)
+    assert all(len(torch.unique(batch["y"])) == 3 for batch in islice(batches.starting_at(0), 5))
+
+
 def test_the_order_follows_from_the_seed_and_the_epoch() -> None:
     assert torch.equal(balanced().order(2), balanced().order(2))
     assert not torch.equal(balanced().order(2), balanced().order(3))
