@@ -58,6 +58,7 @@ class Parts:
     per_epoch: int
     metrics: Sequence[Metric]
     parameters: Sequence[Named]
+    warnings: Sequence[Problem]
 
     @property
     def steps(self) -> int:
@@ -114,6 +115,7 @@ def assemble(run: Run, examples: Examples, locate: Locate, device: torch.device,
         per_epoch=per_epoch,
         metrics=run.evaluation.metrics,
         parameters=named,
+        warnings=fed.warnings,
     )
 
 

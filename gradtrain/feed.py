@@ -13,7 +13,7 @@ from gradtrain.components.datasets import IGNORED, Examples, Facts
 from gradtrain.components.datasets._targets import targets
 from gradtrain.config.sections import Data, Run, Windows
 from gradtrain.problems import Problem
-from gradtrain.training import windows
+from gradtrain.training import doubts, windows
 from gradtrain.training.batches import Batches
 from gradtrain.training.groups import Balanced, Paired
 from gradtrain.training.samples import Pipeline
@@ -36,6 +36,8 @@ class Feed:
     """The kind of target that losses and metrics see."""
     facts: Facts
     """Of the data as the network sees it."""
+    warnings: list[Problem]
+    """What looks wrong in the data, though it can train."""
 
 
 def facts_after(facts: Facts, data: Data) -> Facts:
@@ -65,6 +67,7 @@ def feed(run: Run, examples: Examples, dtype: torch.dtype, device: torch.device)
     kind = target_kind(data, examples.facts) or "value"
     fields = _fields(run, examples, kind)
     pieces, pipeline = _split(run, examples, fields, kind, dtype)
+    warnings = _doubts(run, examples, pieces)
     done = data.windows is not None or all(pipeline.fits(part) for part in pieces.values())
     laid = {name: pipeline.laid_out(part) if done else part for name, part in pieces.items()}
     batches: dict[str, Batches] = {}
@@ -75,7 +78,18 @@ def feed(run: Run, examples: Examples, dtype: torch.dtype, device: torch.device)
         batches[name] = _batches(run, name, here, None if done else pipeline, examples)
         if measured is not None:
             batches[name].measured = {field: tensor.to(device) for field, tensor in measured.items()}
-    return Feed(batches, pipeline, objective.kind or kind, facts_after(examples.facts, data))
+    return Feed(batches, pipeline, objective.kind or kind, facts_after(examples.facts, data), warnings)
+
+
+def _doubts(run: Run, examples: Examples, pieces: Mapping[str, Fields]) -> list[Problem]:
+    """Of samples that were read: made by a rule, they are what it makes.
+
+    Moments of a series, nodes of a graph and points of a domain are no samples.
+    """
+    if not examples.files or examples.facts.series or examples.edges is not None or run.objective.fields is None:
+        return []
+    constant = doubts.constant_columns(pieces["train"]["x"], examples.features, examples.files)
+    return [*constant, *doubts.overlaps(pieces, examples.files)]
 
 
 def _fields(run: Run, examples: Examples, kind: str) -> Fields:

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradtrain.components.datasets import END
+from gradtrain.components.datasets import END, Examples
 from gradtrain.components.datasets._arrays import read_npz
 from gradtrain.components.datasets._tensors import inputs
 from gradtrain.components.datasets.csv import Csv
+from gradtrain.components.datasets.graph import Graph
 from gradtrain.components.datasets.npz import Npz
 from gradtrain.components.metrics import decided
 from gradtrain.components.tokenizers import vocabulary
@@ -29,10 +30,11 @@ AT_ONCE = 1024
 def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]]:
     """One record a sample: the class with its probability, or the values. Raises `Problem`s.
 
-    A `.csv` table needs the columns that trained the model, in any order; an `.npz` file the array of inputs.
+    A `.csv` table needs the columns that trained the model, in any order; an `.npz` file the array of inputs, and of a
+    graph its edges, unless its nodes are those of the graph that trained the model.
     """
     trained = reopen(run, which)
-    x = _read(trained, data)
+    x, edges = _nodes(trained, data) if trained.run.objective.graph else (_read(trained, data), None)
     if trained.facts.shape is not None and tuple(x.shape[1:]) != trained.facts.shape:
         raise Problem(
             "input-shape",
@@ -40,12 +42,14 @@ def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]
             Place(str(data)),
         )
     x = x if trained.facts.vocab is None else _symbols(x, trained.facts.vocab, data)
+    if edges is not None:
+        trained.task.bind(trained.networks, Examples({"x": x}, trained.facts, edges=edges))
     for network in trained.networks.values():
         network.eval()
     device = next(parameter.device for network in trained.networks.values() for parameter in network.parameters())
     records: list[dict[str, Any]] = []
     with torch.no_grad():
-        for chunk in torch.split(x, AT_ONCE):
+        for chunk in torch.split(x, AT_ONCE if edges is None else len(x)):
             fields = {"x": chunk.to(device)}
             for use, fitted in zip(trained.pipeline.transforms, trained.pipeline.fitted, strict=True):
                 if use.on == "x":
@@ -53,6 +57,28 @@ def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]
             said = trained.task.predict(trained.networks, {"x": trained.pipeline.typed("x", fields["x"])})
             records += _records(trained, trained.pipeline.undone("y", said) if trained.kind == "value" else said)
     return records
+
+
+def _nodes(trained: Trained, data: Path) -> tuple[Tensor, Tensor]:
+    """(features of all nodes, edges): of the file, or of the run's own graph where the file has no edges."""
+    source = trained.run.data.source
+    if isinstance(source, Graph) and data.suffix == ".npz":
+        x, edges = source.model_copy(update={"path": str(data)}).inputs(Path())
+        if edges is not None:
+            return x, edges
+    else:
+        x = _read(trained, data)
+    own = source.load(trained.base)
+    nodes = len(own.fields["x"])
+    if own.edges is None or len(x) != nodes:
+        raise Problem(
+            "input-shape",
+            f"the inputs are {len(x):,} nodes, the graph that trained the model has {nodes:,}",
+            Place(str(data)),
+            "a node is read together with its neighbours: without `edges` in the file they are those of that graph",
+            "give all of its nodes in its order, or add `edges` [edges, 2] to the file",
+        )
+    return x, own.edges
 
 
 def _read(trained: Trained, data: Path) -> Tensor:
@@ -94,11 +120,11 @@ def _records(trained: Trained, prediction: Tensor) -> Iterator[dict[str, Any]]:
         for row in prediction.tolist():
             symbols = [symbol for symbol in row if symbol > END]
             yield {"text": words.decode(symbols) if words is not None else " ".join(map(str, symbols))}
-    elif trained.kind == "class":
+    elif trained.kind == "class" and not trained.run.objective.embeds:
         chances = prediction.softmax(dim=1)
         for index, row in zip(decided(prediction, "class").tolist(), chances.tolist(), strict=True):
             yield {"class": trained.labels[index] if trained.labels else index, "probability": row[index]}
-    elif trained.kind == "value":
+    elif trained.kind == "value" or trained.run.objective.embeds:
         for row in prediction.reshape(len(prediction), -1).tolist():
             yield {"value": row[0]} if len(row) == 1 else {f"value_{i}": value for i, value in enumerate(row)}
     else:

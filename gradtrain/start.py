@@ -24,7 +24,7 @@ from gradtrain.config.load import Config, read
 from gradtrain.config.scalars import dump
 from gradtrain.config.sections import Run
 from gradtrain.feed import facts_after, target_kind
-from gradtrain.problems import Place, Problem, quote
+from gradtrain.problems import Place, Problem, quote, safe
 from gradtrain.report.display import Display, display
 from gradtrain.run import Outcome, execute
 from gradtrain.storage import checkpoint
@@ -34,6 +34,8 @@ from gradtrain.training.evaluation import measure
 from gradtrain.training.precision import warning
 from gradtrain.training.samples import Pipeline
 
+UNFELT = ("name", "logging")
+"""Sections of a config that no weight depends on."""
 RUNS = Path("runs")
 """Where runs are kept, relative to where the command is started."""
 
@@ -67,7 +69,7 @@ def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
     device = device_of(run.device)
     warnings = [*config.warnings, *([found] if (found := warning(run.precision, device)) else [])]
     parts = assemble(run, examples, lambda record: places.get(id(record)), device, base)
-    return run, parts, warnings
+    return run, parts, [*warnings, *parts.warnings]
 
 
 def start(
@@ -89,7 +91,7 @@ def start(
     run, parts, warnings = prepare(config, base)
     kept = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
     with kept.lock():
-        kept.write("environment.json", json.dumps(_environment(run, parts, base), indent=1) + "\n")
+        kept.write("environment.json", json.dumps(_environment(run, parts, base, config), indent=1) + "\n")
         kept.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
         return execute(run, parts, kept, shown or display(as_json), warnings)
 
@@ -110,14 +112,15 @@ def go_on(path: Path, *, as_json: bool = False, shown: Display | None = None) ->
         return Outcome("finished", "already complete", int(status.get("step", 0)))
     with folder.lock():
         base = begun_in(folder)
-        run, parts, warnings = prepare(read(folder.path / "config.yaml"), base)
+        config = read(folder.path / "config.yaml")
+        run, parts, warnings = prepare(config, base)
         fresh = not checkpoint.steps(folder.checkpoints)
         return execute(
             run,
             parts,
             folder,
             shown or display(as_json),
-            warnings + _changed(folder, run, parts),
+            warnings + _edited(folder, config) + _changed(folder, run, parts, config),
             resume=not fresh,
         )
 
@@ -136,6 +139,8 @@ class Trained:
     facts: Facts
     """Of the data as it was stored."""
     step: int
+    base: Path
+    """Where the relative paths of the run's data begin."""
 
 
 def reopen(path: Path, which: str = "best") -> Trained:
@@ -168,6 +173,7 @@ def reopen(path: Path, which: str = "best") -> Trained:
         tuple(found.facts["features"]),
         facts,
         found.step,
+        base,
     )
 
 
@@ -227,7 +233,7 @@ def begun_in(folder: RunFolder) -> Path:
     return recorded if recorded.is_dir() else Path.cwd()
 
 
-def _environment(run: Run, parts: Parts, base: Path) -> dict[str, Any]:
+def _environment(run: Run, parts: Parts, base: Path, config: Config) -> dict[str, Any]:
     return {
         "gradtrain": _version(),
         "torch": torch.__version__,
@@ -239,14 +245,41 @@ def _environment(run: Run, parts: Parts, base: Path) -> dict[str, Any]:
         "seed": run.seed,
         "command": sys.argv,
         "directory": str(base),
+        "config": _sections(config),
         "data": {str(path): _hash(path) for path in parts.files},
     }
 
 
-def _changed(folder: RunFolder, run: Run, parts: Parts) -> list[Problem]:
+def _sections(config: Config) -> dict[str, str]:
+    """Section → hash of what it says, however it is written."""
+    said = {name: json.dumps(value, sort_keys=True) for name, value in config.resolved().items()}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in said.items()}
+
+
+def _edited(folder: RunFolder, config: Config) -> list[Problem]:
+    """The sections of the run's config that say something else than when it began, each where it stands."""
+    then, now = folder.read_json("environment.json").get("config"), _sections(config)
+    if not isinstance(then, dict):
+        return []
+    sections = config.root.mapping or {}
+    return [
+        Problem(
+            "config-changed",
+            f"`{safe(name)}` is not what it was when the run began",
+            sections[name].at if name in sections else Place(config.path),
+            "the run goes on as it is written now: no config trains it again from the beginning",
+            "put back what was written, unless the change is meant",
+            severity="warning",
+        )
+        for name in sorted(then.keys() | now.keys(), key=lambda name: sections[name].at.line if name in sections else 0)
+        if then.get(name) != now.get(name) and name not in UNFELT
+    ]
+
+
+def _changed(folder: RunFolder, run: Run, parts: Parts, config: Config) -> list[Problem]:
     """What is different now from when the run began, and may change its bits."""
     then = folder.read_json("environment.json")
-    now = _environment(run, parts, Path.cwd())
+    now = _environment(run, parts, Path.cwd(), config)
     warnings = []
     for key in ("torch", "threads", "processor", "data"):
         if key in then and then[key] != now[key]:

@@ -80,6 +80,15 @@ models:
 objective: {{vae: {{warmup: 5}}}}
 {ADAM}
 """,
+    "vae with micro-batches": f"""
+data: {{{DIGITS}, {FLAT}}}
+models:
+  encoder: {{layers: [{{linear: 8}}, relu, {{gaussian: 2}}]}}
+  decoder: {{input: 2, layers: [{{linear: $data.features}}]}}
+objective: {{vae: {{warmup: 5}}}}
+training: {{steps: 6, accumulate: 2}}
+{ADAM}
+""",
     "gan": f"""
 data: {{{DIGITS}, {FLAT}}}
 models:
@@ -197,7 +206,7 @@ def written(place: Path, name: str) -> Path:
     objective = name.split()[0]
     lines = [f"name: {objective}", "seed: 3"]
     lines += [f"objective: {objective}"] if "objective:" not in text and objective != "phases" else []
-    if "phases:" not in text:
+    if "phases:" not in text and "training:" not in text:
         lines.append("training: {steps: 6}")
     if "evaluation:" not in text:
         metrics = "evaluation: {every: 2 steps, splits: [train]}" if objective in ("minimize", "pinn") else None
@@ -261,9 +270,14 @@ def test_a_run_with_a_teacher_is_opened_from_anywhere(place: Path, monkeypatch: 
     assert reopen(place / "whole").step == 6
 
 
-def test_a_teacher_stays_as_it_was(place: Path) -> None:
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_teacher_stays_as_it_was(place: Path, frozen: bool) -> None:
     trained(written(place, "supervised"), "teacher")
-    trained(written(place, "distillation"), "whole")
+    config = written(place, "distillation")
+    if not frozen:  # neither penalties nor decay reach it
+        text = config.read_text().replace(", frozen: true", "").replace("{adam: ", "{adamw: ")
+        config.write_text(text.replace("loss:", "regularization: [{l1: 0.1}, {l2: 0.1, form: decoupled}]\nloss:"))
+    trained(config, "whole")
     now = checkpoint.newest(place / "whole" / "checkpoints").tensors
     best = checkpoint.newest(place / "teacher" / "checkpoints").facts["memory"]["best_step"]
     then = checkpoint.load(place / "teacher" / "checkpoints", best).tensors

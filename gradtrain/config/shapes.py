@@ -47,7 +47,8 @@ class Shapes(Findings):
                 continue
             if (outline := self.network(role, network, shape)) is not None:
                 outlines[role] = outline
-        if self.facts is not None and set(outlines) == set(self.run.objective.roles):
+        given = {role for role in self.run.objective.given if (n := self.run.networks.get(role)) and n.trained}
+        if self.facts is not None and set(outlines) | given == set(self.run.objective.roles):
             for where, problem in self.run.objective.complaints(outlines, self.facts):
                 place = self.of(self.run.networks[where]) if where in self.run.networks else None
                 problem.at = place or self.at(where)

@@ -12,6 +12,8 @@ class Wiring(Findings):
 
     def all(self) -> None:
         self.losses()
+        self.distances()
+        self.given()
         self.samples()
         self.drawings()
         self.penalties()
@@ -33,6 +35,46 @@ class Wiring(Findings):
                 self.at("loss"),
                 "what stands under `loss:` would never be computed",
                 f"remove `loss:`; `gradtrain show {name}` says what is minimised",
+            )
+
+    def distances(self) -> None:
+        """A distance is small where two samples belong together; a score, which most losses take, is large there."""
+        run = self.run
+        if not run.objective.distances:
+            return
+        for item in run.loss:
+            if not item.part.distances and run.objective.kind in item.part.kinds:
+                self.add(
+                    "distance-loss",
+                    f"`{item.part.name()}` cannot take a distance",
+                    self.of(item),
+                    "it takes a score, high for a pair of the same label: a distance is low there, and never below 0",
+                    "write `contrastive: {same_label: 1}`, or `combine: abs_difference` and a network `head`",
+                )
+        for metric in run.evaluation.metrics:
+            if metric.name() != "loss":
+                self.add(
+                    "metric-kind",
+                    f"`{metric.name()}` does not measure a distance",
+                    self.of(metric) or self.at("evaluation", "metrics"),
+                    "it takes a score, high for a pair of the same label: a distance is low there",
+                    "leave it out; the loss is measured always",
+                )
+
+    def given(self) -> None:
+        """Networks that do not learn must have learned before."""
+        for role in self.run.objective.given:
+            network = self.run.networks.get(role)
+            if network is None or network.trained is not None or not layers_of(network):
+                continue
+            self.add(
+                "never-trained",
+                f"the network `{role}` was never trained",
+                self.of(network) or self.at("models"),
+                f"`{self.run.objective.name()}` does not change it: the answers of random weights are noise",
+                f"write `{role}: {{trained: runs/NAME/001}}` with the folder of a run"
+                + ("" if network.frozen else ", or `frozen: true` beside its layers if noise is what you want"),
+                warn=network.frozen,
             )
 
     def samples(self) -> None:
@@ -134,10 +176,38 @@ class Wiring(Findings):
                 )
 
     def penalties(self) -> None:
-        """A penalty on the critic's slope looks at single samples, batch norm mixes them."""
+        """A penalty on a slope needs samples, and looks at each alone: batch norm mixes them."""
+        objective, data = self.run.objective, self.run.data
         for item in self.run.regularization:
-            if not isinstance(item.part, Regularizer) or getattr(item.part, "of", "weight") != "input_gradient":
+            if not isinstance(item.part, Regularizer) or item.part.of != "input_gradient":
                 continue
+            if not objective.points:
+                self.add(
+                    "no-points",
+                    f"`{objective.name()}` offers no samples that `{item.part.name()}` is measured at",
+                    self.of(item),
+                    "it is a penalty on the slope of a network at its samples",
+                    "use a penalty on weights or outputs, or the objective `supervised` or `gan`",
+                )
+                continue
+            misplaced = "at" in item.model_fields_set  # which is said already
+            if item.part.fakes and "fake" not in objective.points and not misplaced:
+                self.add(
+                    "no-fakes",
+                    f"`{item.part.name()}` needs made-up samples, and `{objective.name()}` makes none",
+                    self.of(item),
+                    "it is measured at them, or between them and real ones",
+                    f"write `{item.part.name()}: {{at: real}}`, or use it in a `gan`",
+                )
+            symbols = self.facts is not None and self.facts.vocab is not None
+            if symbols and not any(use.on == "x" for use in data.transforms):
+                self.add(
+                    "no-points",
+                    f"the samples of `{data.source.name()}` are symbols, along which nothing has a slope",
+                    self.of(item),
+                    f"`{item.part.name()}` is a penalty on the slope of a network at its samples",
+                    "use a penalty on weights or outputs",
+                )
             for role, network in self.run.networks.items():
                 mixed = any(part.name() == "batch_norm" for part in parts_of(layers_of(network)))
                 if mixed and (getattr(item, "of", None) or role) == role and role != "generator":

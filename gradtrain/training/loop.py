@@ -61,6 +61,7 @@ def train(
     """One training step per iteration, from `start` to `steps`; the gradients stay readable until the next one."""
     for number, batch in zip(range(start, steps), batches.starting_at(start), strict=False):
         lr = rate.at(number)
+        task.begin(number)
         told: Mapping[str, Tensor] = {}
         owed: Mapping[str, Tensor] = {}
         for update in updates:  # one for most runs; two for a GAN

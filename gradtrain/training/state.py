@@ -96,8 +96,9 @@ def mismatches(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module])
         for role, network in networks.items()
         for name, value in _named(network).items()
     }
+    follow = {f"{WEIGHTS}{role}.{name}" for role, network in networks.items() for name in _derived(network)}
     lines = []
-    for name in sorted({n for n in tensors if n.startswith(WEIGHTS)} | wanted.keys()):
+    for name in sorted({n for n in tensors if n.startswith(WEIGHTS)} - follow | wanted.keys()):
         saved = _shaped(tensors[name]) if name in tensors else "not saved"
         built = _shaped(wanted[name]) if name in wanted else "not in the model"
         if saved != built:
@@ -110,8 +111,16 @@ def _shaped(tensor: Tensor) -> str:
 
 
 def _named(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers once each, also when they are tied."""
-    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    """Parameters and buffers once each, also when they are tied; without buffers that follow from something else."""
+    follow = _derived(network)
+    buffers = {name: buffer for name, buffer in network.named_buffers() if name not in follow}
+    return {**dict(network.named_parameters()), **buffers}
+
+
+def _derived(network: nn.Module) -> set[str]:
+    """Names of the buffers that torch keeps out of a state dict as well: the graph of the data, tables of angles."""
+    paths = {path: module._non_persistent_buffers_set for path, module in network.named_modules()}
+    return {f"{path}.{name}" if path else name for path, names in paths.items() for name in names}
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

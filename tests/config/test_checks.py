@@ -267,6 +267,7 @@ LSTM = "model: {rnn_lm: {width: 4, size: 4, vocab: $data.vocab}}\n"
 CLASSES = "model: {layers: [{linear: $data.classes}]}\n"
 PAIR = "models:\n  embed: {layers: [{linear: 4}]}\n  head: {input: 8, layers: [{linear: 1}]}\n"
 PAIRS = DIGITS.replace("digits,", "digits, pairs: {positive: 0.5},")
+FAR = "model: {layers: [{linear: 4}]}\nobjective: {siamese: {combine: distance}}\n"
 GAN = (
     "models:\n  generator: {input: 3, layers: [{linear: 64}, sigmoid]}\n"
     "  discriminator: {layers: [{linear: 8}, {linear: 1}]}\nobjective: {gan: {latent: 3}}\n"
@@ -276,7 +277,7 @@ VAE = (
     "  decoder: {input: 2, layers: [{linear: $data.features}]}\nobjective: vae\n"
 )
 STUDENT = (
-    "models:\n  teacher: {layers: [{linear: 10}], frozen: true}\n  student: {layers: [{linear: 10}]}\n"
+    "models:\n  teacher: {trained: runs/teacher/001}\n  student: {layers: [{linear: 10}]}\n"
     "objective: distillation\nloss: cross_entropy\n"
 )
 NOISE = (
@@ -292,8 +293,7 @@ TEXTS: dict[str, tuple[str, str, int]] = {
     "siamese-without-pairs": (DIGITS + PAIR + "objective: siamese\nloss: binary_cross_entropy\n" + END, "pairs", 2),
     "pairs-without-siamese": (PAIRS + CLASSES + CROSS + END, "pairs", 2),
     "pairs-the-other-way": (
-        PAIRS + "model: {layers: [{linear: 4}]}\nobjective: {siamese: {combine: distance}}\n"
-        "loss: {contrastive: {same_label: 0}}\n" + END,
+        PAIRS + FAR + "loss: {contrastive: {same_label: 0}}\n" + END,
         "pairs",
         5,
     ),
@@ -395,7 +395,7 @@ TEXTS: dict[str, tuple[str, str, int]] = {
     "phase-without-length": (DIGITS + CLASSES + CROSS + "phases: [{optimizer: {sgd: 0.1}}]\n", "run-length", 5),
     "phase-without-optimizer": (DIGITS + CLASSES + CROSS + "phases: [{epochs: 1}]\n", "missing-key", 5),
     "trained-and-layers": (
-        DIGITS + STUDENT.replace("frozen", "trained: runs/teacher/001, frozen") + END,
+        DIGITS + STUDENT.replace("trained", "layers: [{linear: 10}], trained") + END,
         "two-sections",
         4,
     ),
@@ -430,6 +430,41 @@ TEXTS: dict[str, tuple[str, str, int]] = {
         DIGITS + STUDENT.replace("[{linear: 10}]}\no", "[{linear: 9}]}\no") + END,
         "output-width",
         5,
+    ),
+    "teacher-without-a-run": (
+        DIGITS + STUDENT.replace("trained: runs/teacher/001", "layers: [{linear: 10}]") + END,
+        "never-trained",
+        4,
+    ),
+    "frozen-teacher-without-a-run": (
+        DIGITS + STUDENT.replace("trained: runs/teacher/001", "layers: [{linear: 10}], frozen: true") + END,
+        "never-trained",
+        4,
+    ),
+    "probability-of-a-distance": (
+        PAIRS + FAR + "loss: binary_cross_entropy\n" + END,
+        "distance-loss",
+        5,
+    ),
+    "metric-of-a-distance": (
+        PAIRS + FAR + "loss: {contrastive: {same_label: 1}}\nevaluation: {metrics: [accuracy]}\n" + END,
+        "metric-kind",
+        6,
+    ),
+    "slope-without-samples": (DIGITS + VAE + "regularization: [{r1: 1.0}]\n" + END, "no-points", 7),
+    "slope-of-symbols": (
+        "name: a\ndata: {source: reversal, target: {kind: class}}\n"
+        "model: {layers: [{embedding: {width: 4, vocab: $data.vocab}}, flatten, {linear: 4}]}\n"
+        + CROSS
+        + "regularization: [{r1: 1.0}]\n"
+        + END,
+        "no-points",
+        5,
+    ),
+    "slope-between-fakes": (
+        DIGITS + CLASSES + CROSS + "regularization:\n  - max_norm: 2.0\n  - gradient_penalty: 10\n" + END,
+        "no-fakes",
+        7,
     ),
     "two-values-a-step": (
         WAVES + "model: {layers: [{lstm: 4}, {linear: 2}]}\nobjective: forecast\nloss: mse\n" + END,
@@ -485,6 +520,9 @@ def test_a_mistake_about_the_objective_is_named_where_it_stands(
         DIGITS + GAN + "sampling: {count: 4}\n" + END,
         DIGITS + VAE + "sampling: [{count: 4}, {source: reconstruction}]\n" + END,
         DIGITS + STUDENT + END,
+        PAIRS + FAR + "loss: {contrastive: {same_label: 1}}\nevaluation: {metrics: [loss]}\n" + END,
+        DIGITS + GAN + "regularization: [{gradient_penalty: 10}, {r1: 1.0}]\n" + END,
+        DIGITS + CLASSES + CROSS + "regularization: [{gradient_penalty: {at: real}}, {jacobian: 0.1}]\n" + END,
         NOISE + END,
         DIGITS + "model: {layers: [{linear: 64}]}\nobjective: autoencoder\nloss: mse\nsampling: {count: 4}\n" + END,
         DIGITS + CLASSES + CROSS + "phases: [{epochs: 1, optimizer: {sgd: 0.1}}, {steps: 3, optimizer: adam}]\n",

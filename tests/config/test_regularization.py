@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from gradtrain import registry
+from gradtrain.components.datasets import Facts
+from gradtrain.components.losses import WeightedLoss
+from gradtrain.components.losses.mse import Mse
+from gradtrain.components.objectives import Objective, Task
 from gradtrain.config.validate import validated
 from gradtrain.problems import Problem
 from gradtrain.report.display import Lines
@@ -141,8 +146,21 @@ def test_a_pattern_that_no_layer_has(tmp_path: Path) -> None:
 
 
 def test_interpolates_need_made_up_samples(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="made-up samples"):
-        journal(tmp_path, ONE.format(item="gradient_penalty: 10"))
+    text = ONE.format(item="gradient_penalty: 10")
+    (found,) = problems(tmp_path, text)
+    assert (found.code, found.severity) == ("no-fakes", "error")
+    with pytest.raises(ExceptionGroup):
+        journal(tmp_path, text)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", registry.names(Objective))
+def test_a_penalty_on_a_slope_is_known_to_have_its_samples_before_the_first_step(name: str) -> None:
+    """What an objective says of itself is what its task does."""
+    part = registry.find(Objective, name)
+    case = part(**(part.cases or [{}])[0])
+    kind = type(case.start([WeightedLoss(part=Mse())], "value", Facts(shape=(2,))))
+    assert bool(case.points) == (kind.points is not Task.points)
 
 
 def test_penalties_of_phases_hear_their_own_steps(tmp_path: Path) -> None:

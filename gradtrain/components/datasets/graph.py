@@ -51,14 +51,26 @@ class Graph(Dataset):
         edges = _edges(_whole(arrays["edges"], "edges", path), nodes, path)
         splits = {name: _part(arrays[name], name, nodes, path) for name in PARTS if name in arrays}
         _refuse_overlap(splits, path)
-        if self.normalize:
-            total = x.sum(dim=1, keepdim=True)
-            x = torch.where(total == 0, x, x / torch.where(total == 0, 1.0, total))
+        x = self._scaled(x)
         known = label[label >= 0]
         classes = classes_in(known) if len(known) else None
         span = (float(x.min()), float(x.max()))
         facts = Facts(count=nodes, shape=tuple(x.shape[1:]), classes=classes, range=span)
         return Examples({"x": x, "y": label}, facts, splits, files=(path,), edges=edges)
+
+    def inputs(self, base: Path) -> tuple[Tensor, Tensor | None]:
+        """(features of the nodes, edges where the file has them), of a file that may lack all else."""
+        path = resolve(base, self.path)
+        arrays = read_npz(path, (), ("edges", "x", *SPARSE))
+        x = _features(arrays, path)
+        edges = _edges(_whole(arrays["edges"], "edges", path), len(x), path) if "edges" in arrays else None
+        return self._scaled(x), edges
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        if not self.normalize:
+            return x
+        total = x.sum(dim=1, keepdim=True)
+        return torch.where(total == 0, x, x / torch.where(total == 0, 1.0, total))
 
 
 def _features(arrays: dict[str, Array], path: Path) -> Tensor:

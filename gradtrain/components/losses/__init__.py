@@ -27,6 +27,9 @@ class Loss(Component):
     scores_classes: ClassVar[bool] = False
     """Whether its prediction for a target of kind `class` holds one score a class."""
 
+    distances: ClassVar[bool] = False
+    """Whether its prediction is the distance of two samples: 0 or more, and small where they belong together."""
+
     applies: ClassVar[tuple[str, ...]] = ()
     """Activations that it applies itself: a network that ends in one would apply it twice."""
 

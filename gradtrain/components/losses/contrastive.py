@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat
 
@@ -24,6 +24,7 @@ class Contrastive(Loss):
     """
 
     kinds = ("binary",)
+    distances: ClassVar[bool] = True
     cases = [
         {"same_label": 1},
         {"same_label": 0},

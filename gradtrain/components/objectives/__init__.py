@@ -66,6 +66,9 @@ class Task:
     def bind(self, networks: Networks, examples: Examples) -> None:
         """Called once, before the first step: gives the networks what the data holds beside samples (a graph)."""
 
+    def begin(self, step: int) -> None:
+        """Called before every step with the number of steps made: what changes over time must not count batches."""
+
     def count(self, batch: Batch) -> Tensor | float:
         """The weight of a micro-batch in its batch: its number of real targets."""
         raise NotImplementedError
@@ -145,6 +148,18 @@ class Objective(Component):
     twice: ClassVar[bool] = False
     """Whether the loss holds derivatives of a network, so that training differentiates twice."""
 
+    given: ClassVar[tuple[str, ...]] = ()
+    """Networks that do not learn here: a run has trained them, and `complaints` may have to do without their shapes."""
+
+    points: ClassVar[tuple[Literal["real", "fake"], ...]] = ()
+    """Where a penalty on the slope of a network can be measured: what `Task.points` offers."""
+
+    embeds: ClassVar[bool] = False
+    """Whether `predict` says where a sample lies among others, and not what its target is."""
+
+    graph: ClassVar[bool] = False
+    """Whether its samples are the nodes of a graph, which `Task.bind` gives to the networks."""
+
     needs_loss: ClassVar[bool] = True
     """Whether `loss:` must be given; an objective that brings its own losses refuses it."""
 
@@ -164,12 +179,20 @@ class Objective(Component):
         return {}
 
     @property
+    def distances(self) -> bool:
+        """Whether its prediction is the distance of two samples, which few losses take and no other one."""
+        return False
+
+    @property
     def readers(self) -> tuple[str, ...]:
         """The networks that read samples; the others say what they read by `input:`."""
         return self.roles
 
     def complaints(self, networks: Mapping[str, Outline], facts: Facts) -> Iterator[Complaint]:
-        """What does not fit together: the networks with one another, and with the data as they see it."""
+        """What does not fit together: the networks with one another, and with the data as they see it.
+
+        `networks` has all roles, but those of `given` whose layers the config does not say.
+        """
         return iter(())
 
     def start(self, losses: Sequence[WeightedLoss], kind: str, facts: Facts) -> Task:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
-from gradtrain.components.datasets import Facts
+from gradtrain.components.datasets import Examples, Facts
 from gradtrain.components.losses import WeightedLoss
 from gradtrain.components.losses.kl_divergence import KlDivergence
 from gradtrain.components.objectives import Batch, Complaint, Networks, Objective, Outline, Task, Terms, width
@@ -23,10 +23,12 @@ class Distillation(Objective):
     value     total = (1 - weight) loss(s, y) + weight T² KL(p ‖ q)
     gradient  of the second term by s:  weight T (q - p) / batch;  the teacher has none
     paper     Hinton, Vinyals & Dean (2015), arXiv:1503.02531
-    note      T² keeps the size of the gradient when T changes. The teacher comes from a run:
-              `models: {teacher: {trained: runs/teacher/001, frozen: true}, student: …}`.
+    note      T² keeps the size of the gradient when T changes. The teacher comes from a run,
+              `models: {teacher: {trained: runs/teacher/001}, student: …}`, and answers as it does in evaluation,
+              without dropout; it never changes, whether or not it is `frozen: true`.
     """
 
+    given: ClassVar[tuple[str, ...]] = ("teacher",)
     cases = [{}, {"temperature": 10.0, "weight": 0.9}]
 
     temperature: PositiveFloat = 4.0
@@ -47,8 +49,8 @@ class Distillation(Objective):
         return {"distillation": "min"}
 
     def complaints(self, networks: Mapping[str, Outline], facts: Facts) -> Iterator[Complaint]:
-        student, teacher = networks["student"], networks["teacher"]
-        if student.output != teacher.output and teacher.parts:
+        student, teacher = networks["student"], networks.get("teacher")
+        if teacher is not None and student.output != teacher.output:
             why = "the student says what the teacher says, class by class"
             yield width("student", student.output, teacher.output, why, "give both the same last layer")
         elif facts.classes is not None and student.output != (facts.classes,):
@@ -63,6 +65,10 @@ class _Distillation(Task):
     def __init__(self, distillation: Distillation, losses: Sequence[WeightedLoss]) -> None:
         self.weight, self.terms = distillation.weight, Weighted(losses)
         self.taught = KlDivergence(temperature=distillation.temperature)
+
+    def bind(self, networks: Networks, examples: Examples) -> None:
+        """Puts the teacher at rest, so that no optimizer, penalty or decay sees it, and nothing in it is random."""
+        networks["teacher"].requires_grad_(False).eval()
 
     def count(self, batch: Batch) -> Tensor | float:
         return self.terms.count(batch["y"])

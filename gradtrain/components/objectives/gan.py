@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
@@ -48,6 +49,7 @@ class Gan(Objective):
     fields: ClassVar[tuple[str, ...] | None] = ("x",)
     labelled: ClassVar[bool] = False
     draws: ClassVar[Literal["text", "images", "table"] | None] = "images"
+    points: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real", "fake")
     needs_loss: ClassVar[bool] = False
     ranked: ClassVar[bool] = False
     cases = [{"latent": 8}, {"latent": (8, 1, 1), "reuse_fakes": True}, {"latent": 8, "critic_steps": 3}]
@@ -130,7 +132,6 @@ class _Gan(Task):
     def losses(self, update: str, networks: Networks, batch: Batch) -> Terms:
         x, critic = batch["x"], networks[self.gan.critic]
         if update != "generator":
-            critic.requires_grad_(True)
             fake = self._made(networks["generator"], x, keep_graph=self.gan.reuse_fakes)
             if self.gan.reuse_fakes:
                 self.fakes.append(fake)
@@ -139,9 +140,9 @@ class _Gan(Task):
             loss = self.gan.loss.critic(real_score, fake_score)
             told = {"d_loss": loss, "d_real": real_score.mean(), "d_fake": fake_score.mean()}
             return Terms(loss, {name: value.detach() for name, value in told.items()})
-        critic.requires_grad_(False)  # its gradients would be computed for nothing
         fake = self.fakes.pop(0) if self.fakes else self._made(networks["generator"], x, keep_graph=True)
-        loss = self.gan.loss.generator(critic(fake))
+        with constant(critic):
+            loss = self.gan.loss.generator(critic(fake))
         return Terms(loss, {"g_loss": loss.detach()})
 
     def _made(self, generator: nn.Module, like: Tensor, keep_graph: bool) -> Tensor:
@@ -175,3 +176,19 @@ class _Gan(Task):
         x = wish.batch["x"]
         low = min(float(x.min()), float(made.min())) if x.numel() else -1.0
         return Drawn(images=pictures(made, (-1.0, 1.0) if low < 0 else None))
+
+
+@contextlib.contextmanager
+def constant(network: nn.Module) -> Iterator[None]:
+    """What the network says in here is not differentiated by its weights, which would cost half a backward pass.
+
+    Weights that were at rest before, frozen by the config or by a phase, stay at rest afterwards.
+    """
+    moving = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        for parameter in moving:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in moving:
+            parameter.requires_grad_(True)

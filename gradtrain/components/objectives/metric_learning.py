@@ -25,6 +25,7 @@ class MetricLearning(Objective):
     """
 
     kind: ClassVar[TargetKind | None] = "class"
+    embeds: ClassVar[bool] = True
     cases = [{}, {"normalize": False}]
 
     normalize: bool = True

@@ -24,6 +24,7 @@ class NodeClassification(Objective):
     """
 
     kind: ClassVar[TargetKind | None] = "class"
+    graph: ClassVar[bool] = True
 
     def complaints(self, networks: Mapping[str, Outline], facts: Facts) -> Iterator[Complaint]:
         model, classes = networks["model"], facts.classes

@@ -30,6 +30,7 @@ class Siamese(Objective):
     """
 
     kind: ClassVar[TargetKind | None] = "binary"
+    embeds: ClassVar[bool] = True
     cases = [{}, {"combine": "distance"}]
 
     combine: Literal["concat", "abs_difference", "distance"] = "concat"
@@ -38,6 +39,10 @@ class Siamese(Objective):
     @property
     def roles(self) -> tuple[str, ...]:
         return ("model",) if self.combine == "distance" else ("embed", "head")
+
+    @property
+    def distances(self) -> bool:
+        return self.combine == "distance"
 
     @property
     def readers(self) -> tuple[str, ...]:

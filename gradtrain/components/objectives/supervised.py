@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 from gradtrain.components.datasets import Facts
 from gradtrain.components.losses import WeightedLoss
@@ -17,6 +18,8 @@ class Supervised(Objective):
     value     total = Σ_i weight_i · loss_i(model(x), y)
     gradient  ∂total/∂w = Σ_i weight_i · (∂loss_i/∂prediction) · (∂prediction/∂w)
     """
+
+    points: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real",)
 
     def start(self, losses: Sequence[WeightedLoss], kind: str, facts: Facts) -> Task:
         return _Supervised(losses)

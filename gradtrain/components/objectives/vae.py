@@ -57,7 +57,7 @@ class Vae(Objective):
     beta: Annotated[float, Field(ge=0)] = 1.0
     """Weight of kl."""
     warmup: NonNegativeInt = 0
-    """Steps over which the weight of kl grows from 0 to β."""
+    """Steps of the optimizer over which the weight of kl grows from 0 to β."""
     variance: Annotated[float, Field(gt=0)] = 1.0
     """Variance of the gaussian likelihood, in squared units of x."""
 
@@ -106,13 +106,14 @@ class _Vae(Task):
         self.kl = NormalKl(strength=1.0)
         self.step = 0
 
+    def begin(self, step: int) -> None:
+        self.step = step
+
     def count(self, batch: Batch) -> float:
         return float(len(batch["x"]))
 
     def losses(self, update: str, networks: Networks, batch: Batch) -> Terms:
-        terms, _ = self._terms(networks, batch["x"], min(1.0, (self.step + 1) / (self.vae.warmup or 1)))
-        self.step += 1
-        return terms
+        return self._terms(networks, batch["x"], min(1.0, (self.step + 1) / (self.vae.warmup or 1)))[0]
 
     def measure(self, networks: Networks, batch: Batch) -> tuple[Terms, Tensor, Tensor]:
         terms, decoded = self._terms(networks, batch["x"], 1.0)
@@ -150,9 +151,3 @@ class _Vae(Task):
         z = torch.randn(wish.count, size, dtype=parameter.dtype).to(parameter.device)
         decoded = self._mean(networks["decoder"](z))
         return Drawn(images=pictures(decoded.reshape(wish.count, *wish.batch["x"].shape[1:])))
-
-    def state(self) -> dict[str, Tensor]:
-        return {"step": torch.tensor(self.step)} if self.vae.warmup else {}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        self.step = int(state["step"]) if "step" in state else 0

@@ -40,6 +40,11 @@ class Regularizer(Component):
         return real
 
     @property
+    def fakes(self) -> bool:
+        """For an `input_gradient`: whether `points` needs made-up samples."""
+        return False
+
+    @property
     def directions(self) -> int:
         """For an `input_gradient`: how many times the output is projected; the mean of the penalties counts."""
         return 1

@@ -52,6 +52,10 @@ class GradientPenalty(Regularizer):
     def kink(self, weight: Tensor) -> Tensor | None:
         return torch.linalg.vector_norm(rows(weight), dim=1) if self.target else None
 
+    @property
+    def fakes(self) -> bool:
+        return self.at != "real"
+
     def points(self, real: Tensor, fake: Tensor | None) -> Tensor:
         if self.at == "real":
             return real

@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from gradtrain.components.datasets import Facts
+from gradtrain.components.datasets import Examples, Facts
 from gradtrain.components.losses import WeightedLoss
 from gradtrain.components.losses.cross_entropy import CrossEntropy
 from gradtrain.components.objectives import Outline, Task
 from gradtrain.components.objectives.distillation import Distillation
+from gradtrain.training.batches import Batches
+from gradtrain.training.evaluation import measure
+from gradtrain.training.precision import Precision
 
 X = torch.randn(8, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 BATCH = {"x": X, "y": torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])}
@@ -47,6 +50,23 @@ def test_the_teacher_has_no_gradient(networks) -> None:
     assert all(p.grad is None for p in networks["teacher"].parameters())
 
 
+def test_the_teacher_is_at_rest_and_without_dropout(seeded) -> None:
+    """Also where the config does not freeze it."""
+    teacher = nn.Sequential(nn.Linear(4, 20), nn.Dropout(0.5), nn.BatchNorm1d(20), nn.Linear(20, 3)).double()
+    networks = {"student": nn.Linear(4, 3).double(), "teacher": teacher.train()}
+    made, before = task(4.0, 0.9), {name: value.clone() for name, value in teacher.state_dict().items()}
+    made.bind(networks, Examples(BATCH, Facts(classes=3)))
+    assert not any(p.requires_grad for p in teacher.parameters())
+    totals = {float(made.losses("student", networks, BATCH).total.detach()) for _ in range(5)}
+    assert len(totals) == 1
+    batches = Batches(BATCH, 8, 0, shuffle=False)
+    measured = measure(made, networks, batches, [], "class", Facts(classes=3), Precision())
+    assert measured["loss"] == pytest.approx(totals.pop(), rel=1e-12)
+    assert not teacher.training  # an evaluation puts the networks back as they were
+    assert networks["student"].training
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+
+
 def test_the_student_is_what_is_measured_and_asked(networks) -> None:
     made = task(4.0, 0.9)
     _, scores, target = made.measure(networks, BATCH)
@@ -62,5 +82,7 @@ def test_roles_and_complaints() -> None:
         outlines = {"student": Outline((4,), (student,), ()), "teacher": Outline((4,), (teacher,), ("linear",))}
         return [(w, p.code) for w, p in Distillation().complaints(outlines, Facts(classes=3))]
 
+    alone = {"student": Outline((4,), (4,), ())}  # the teacher comes from a run
+    assert [(w, p.code) for w, p in Distillation().complaints(alone, Facts(classes=3))] == [("student", "output-width")]
     assert told(3, 3) == []
     assert told(3, 4) == told(4, 4) == [("student", "output-width")]

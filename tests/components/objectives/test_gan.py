@@ -85,6 +85,29 @@ def test_each_update_teaches_its_own_network_only(networks, reuse: bool) -> None
     assert all(p.grad is not None for p in networks["discriminator"].parameters())
 
 
+@pytest.mark.parametrize("reuse", [False, True])
+def test_weights_at_rest_stay_at_rest(reuse: bool) -> None:
+    """A phase froze the critic's first layer: no gradient piles up in it."""
+    critic = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
+    critic[0].requires_grad_(False)
+    networks = {"generator": nn.Linear(3, 4), "discriminator": critic}
+    made, before = task(reuse_fakes=reuse), [p.requires_grad for p in critic.parameters()]
+    for _ in range(2):
+        for update in ("discriminator", "generator"):
+            for p in critic.parameters():
+                p.grad = None
+            made.losses(update, networks, {"x": X}).total.backward()
+            assert [p.requires_grad for p in critic.parameters()] == before
+            learned = [p.grad is not None for p in critic.parameters()]
+            assert learned == ([False, False, True, True] if update == "discriminator" else [False] * 4)
+
+
+def test_a_refused_batch_leaves_the_critic_as_it_was(networks) -> None:
+    with pytest.raises(RuntimeError):
+        task().losses("generator", {**networks, "generator": nn.Linear(3, 5)}, {"x": X})
+    assert all(p.requires_grad for p in networks["discriminator"].parameters())
+
+
 def test_fakes_are_made_anew_or_used_again(networks) -> None:
     for reuse, calls in ((False, 2), (True, 1)):
         networks["generator"].calls = 0

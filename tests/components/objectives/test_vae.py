@@ -9,8 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from gradtrain.components.datasets import Facts
-from gradtrain.components.objectives import Outline, Task, Wish
+from gradtrain.components.objectives import Batch, Networks, Outline, Task, Terms, Wish
 from gradtrain.components.objectives.vae import Vae
+from gradtrain.components.optimizers.lbfgs import Lbfgs
+from gradtrain.components.optimizers.sam import Sam
+from gradtrain.components.optimizers.sgd import Sgd
+from gradtrain.training.batches import Batches
+from gradtrain.training.loop import train
+from gradtrain.training.parallel import Parallel
+from gradtrain.training.penalties import Penalties
+from gradtrain.training.precision import Precision
+from gradtrain.training.schedule import LearningRate
+from gradtrain.training.update import Update
 
 
 class Encoder(nn.Module):
@@ -85,7 +95,8 @@ def test_the_gradient_of_the_decoder_is_what_the_drawings_say(networks) -> None:
 
 def test_kl_grows_over_the_warm_up_and_counts_whole_in_evaluations(networks) -> None:
     made, weights = task(beta=2.0, warmup=4), []
-    for _ in range(6):
+    for step in range(6):
+        made.begin(step)
         terms = made.losses("model", networks, {"x": X})
         weights.append(float((terms.total.detach() - terms.losses["reconstruction"]) / terms.losses["kl"]))
         measured = made.measure(networks, {"x": X})[0]
@@ -94,17 +105,42 @@ def test_kl_grows_over_the_warm_up_and_counts_whole_in_evaluations(networks) -> 
     assert weights == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0, 2.0])
 
 
-def test_the_warm_up_goes_on_after_a_checkpoint(networks) -> None:
-    made = task(warmup=10)
-    for _ in range(3):
-        made.losses("model", networks, {"x": X})
-    again = task(warmup=10)
-    again.restore(made.state())
-    torch.manual_seed(0)
-    one = made.losses("model", networks, {"x": X}).total
-    torch.manual_seed(0)
-    assert torch.equal(one, again.losses("model", networks, {"x": X}).total)
-    assert task().state() == {}
+class Telling(Task):
+    """Keeps the weight of kl at every forward pass of a task, by step."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.told: dict[int, set[float]] = {}
+
+    def begin(self, step: int) -> None:
+        self.step = step
+        self.task.begin(step)
+
+    def count(self, batch: Batch) -> Tensor | float:
+        return self.task.count(batch)
+
+    def losses(self, update: str, networks: Networks, batch: Batch) -> Terms:
+        terms = self.task.losses(update, networks, batch)
+        weight = (terms.total.detach() - terms.losses["reconstruction"]) / terms.losses["kl"]
+        self.told.setdefault(self.step, set()).add(round(float(weight), 9))
+        return terms
+
+
+@pytest.mark.parametrize("accumulate", [1, 5])
+@pytest.mark.parametrize("rule", [Sgd(lr=1e-3), Sam(lr=1e-3), Lbfgs(lr=1e-3, max_iter=3)], ids=["sgd", "sam", "lbfgs"])
+@pytest.mark.parametrize("start", [0, 2])
+def test_the_warm_up_counts_steps_whatever_a_step_takes(networks, accumulate, rule, start) -> None:
+    telling = Telling(task(warmup=4))
+    parameters = [p for network in networks.values() for p in network.parameters()]
+    update = Update("model", rule, [{"params": parameters}], [1.0], accumulate=accumulate)
+    rate, batches = LearningRate(None, "step", rule.lr, 6, 1), Batches({"x": X}, 5, seed=3)
+    steps = train(
+        networks, telling, Penalties([], {"model": []}), [update], rate, batches, Precision(), Parallel(),
+        start=start, steps=6,
+    )  # fmt: skip
+    assert [step.number for step in steps] == [*range(start + 1, 7)]
+    weights = {0: 0.25, 1: 0.5, 2: 0.75, 3: 1.0, 4: 1.0, 5: 1.0}
+    assert telling.told == {step: {weights[step]} for step in range(start, 6)}
 
 
 def test_what_it_measures_and_predicts_has_the_shape_of_its_samples(networks) -> None:
