@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from collections.abc import Sequence as Items
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn as nn
@@ -29,6 +29,9 @@ class Function(nn.Module):
 class Sequence(nn.Sequential):
     """Named modules, one after the other."""
 
+    links: Items[Any] = ()
+    """What the list of layers says of each of them, where it was made from one."""
+
     def __init__(self, children: Mapping[str, nn.Module]) -> None:
         super().__init__(OrderedDict(children))
 
@@ -38,6 +41,9 @@ class Skips(nn.Module):
 
     `steps` are ("call", child, ""), ("save", key, "") or ("take", key, how to join).
     """
+
+    links: Items[Any] = ()
+    """What the list of layers says of each step."""
 
     def __init__(self, children: Mapping[str, nn.Module], steps: Items[tuple[str, str, str]]) -> None:
         super().__init__()

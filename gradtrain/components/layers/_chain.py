@@ -76,12 +76,13 @@ def output_shape(layers: Layers, shape: Shape) -> Shape:
 
 
 def build(layers: Layers, shape: Shape) -> nn.Module:
-    """The module of the list; each child carries its component's name as `component`."""
+    """The module of the list; each child carries its component's name as `component`, the whole its `links`."""
     from gradtrain.modules import Sequence, Skips
 
     children: dict[str, nn.Module] = {}
     steps: list[tuple[str, str, str]] = []
-    for name, item, before, _ in links(layers, shape):
+    found = links(layers, shape)
+    for name, item, before, _ in found:
         if isinstance(item.part, Save):
             steps.append(("save", item.part.key, ""))
         elif isinstance(item.part, Take):
@@ -93,7 +94,9 @@ def build(layers: Layers, shape: Shape) -> nn.Module:
                 _tie(name, module, item.share, children[item.share])
             children[name] = module
             steps.append(("call", name, ""))
-    return Sequence(children) if len(steps) == len(children) else Skips(children, steps)
+    chain = Sequence(children) if len(steps) == len(children) else Skips(children, steps)
+    chain.links = tuple(found)
+    return chain
 
 
 def _tie(name: str, module: nn.Module, of: str, other: nn.Module) -> None:
