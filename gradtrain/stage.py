@@ -41,6 +41,10 @@ class Stage(Component):
     random: ClassVar[bool] = False
     """True when the training-mode output draws from torch's generator (dropout)."""
 
+    surrogate: ClassVar[str] = ""
+    """The function whose derivative `gradient` is, where it is not the value's own on purpose; what it takes for
+    constant. Differences are then no witness."""
+
     def symbols(self) -> int | None:
         """How many symbols the input's numbers stand for, when they are indices (int64); None for real numbers."""
         return None

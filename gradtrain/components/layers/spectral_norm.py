@@ -27,6 +27,7 @@ class SpectralNorm(Layer):
     """
 
     inputs: ClassVar[tuple[Shape, ...]] = ((6,), (4, 5), (2, 5, 5))
+    surrogate: ClassVar[str] = "the same with u and v constant"
     cases = [*_reweighted.CASES, {**_reweighted.CASES[0], "iterations": 3}]
 
     of: Annotated[Layers, Field(min_length=1, max_length=1)]
