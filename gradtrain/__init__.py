@@ -4,7 +4,9 @@
 
     config = gradtrain.load("configs/digits-mlp.yaml")     # a validated record; raises gradtrain.Problem
     outcome = gradtrain.train("configs/digits-mlp.yaml")   # trains it, as the command does
-    report = gradtrain.gradcheck(["huber", "layers"])      # proves components; report.ok
+    report = gradtrain.gradcheck("huber", "layers")        # proves components; report.ok, report.findings
+    report = gradtrain.gradcheck(my_loss, x, y)            # proves a function or a module at a point
+    report = gradtrain.gradcheck_optimizer(lambda params: MyAdam(params), textbook="adamw")
 
 A component of your own derives from one of the families: Loss, Game, Activation, Regularizer, Normalization, Layer,
 Model, Initializer, Optimizer, Schedule, Objective, Metric, Dataset, Transform, Augmentation.
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from gradtrain.components.regularizers import Regularizer
     from gradtrain.components.schedules import Schedule
     from gradtrain.components.transforms import Transform
-    from gradtrain.interface import gradcheck, load, train
+    from gradtrain.gradcheck import gradcheck
+    from gradtrain.gradcheck.optimizers import gradcheck_optimizer
+    from gradtrain.interface import load, train
     from gradtrain.problems import Problem
 
 _HOMES = {
@@ -51,7 +55,7 @@ _HOMES = {
     "Regularizer": "components.regularizers",
     "Schedule": "components.schedules",
     "Transform": "components.transforms",
-    "gradcheck": "interface",
+    "gradcheck_optimizer": "gradcheck.optimizers",
     "load": "interface",
     "train": "interface",
 }
@@ -74,6 +78,7 @@ __all__ = [
     "Schedule",
     "Transform",
     "gradcheck",
+    "gradcheck_optimizer",
     "load",
     "train",
 ]
@@ -81,6 +86,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Public names are imported at their first use: `import gradtrain` alone imports neither torch nor pydantic."""
+    if name == "gradcheck":  # the package is callable: its name and the function's are the same
+        return importlib.import_module("gradtrain.gradcheck")
     if name not in _HOMES:
         raise AttributeError(f"module 'gradtrain' has no attribute {name!r}")
     return getattr(importlib.import_module(f"gradtrain.{_HOMES[name]}"), name)

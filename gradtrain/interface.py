@@ -1,4 +1,4 @@
-"""The Python interface: what the command line does, as three functions."""
+"""The Python interface: what the command line does, as two functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from gradtrain.config.checks import check
 from gradtrain.config.load import read
 from gradtrain.config.sections import Run
-from gradtrain.gradcheck import Report, check_everything
 from gradtrain.run import Outcome
 from gradtrain.start import start
 
@@ -27,8 +26,3 @@ def train(
 ) -> Outcome:
     """Train a config in a new run folder. Raises `Problem`s; `Outcome.results` holds split → metric → value."""
     return start(Path(path), profile=profile, overrides=overrides, folder=None if folder is None else Path(folder))
-
-
-def gradcheck(select: Sequence[str] = (), seed: int = 0) -> Report:
-    """Prove components: forward is the textbook, autograd the closed form. Raises `Problem` for an unknown name."""
-    return check_everything(select, seed)

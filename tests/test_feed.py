@@ -51,6 +51,20 @@ def seen(batches: Batches, name: str = "x") -> list[Any]:
     return torch.cat([batch[name] for batch in batches.once()]).tolist()
 
 
+def test_doubts_about_samples_that_were_read() -> None:
+    Path("t.csv").write_text("a,b,y\n" + "".join(f"{i % 7},4,{i % 2}\n" for i in range(28)))
+    table = "source: {csv: {path: t.csv, target: y}}, split: {val: 7}, target: {kind: binary}"
+    warnings = fed(table, "loss: binary_cross_entropy\n").warnings
+    assert [p.code for p in warnings] == ["constant-column", "split-overlap"]
+    assert "column `b`" in warnings[0].what
+    assert "7 val samples" in warnings[1].what
+    assert (
+        fed(table.replace("split: {val: 7}", "split: {train: 28}"), "loss: binary_cross_entropy\n").warnings[1:] == []
+    )
+    assert fed("source: {sort: {length: 3}}, split: {val: 0.5}", MODEL).warnings == []  # what a rule made
+    assert fed(f"{BOOK}, windows: {{length: 8}}", MODEL).warnings == []  # symbols repeat
+
+
 def test_a_series_is_split_in_order_and_no_window_crosses() -> None:
     run, examples = loaded(f"{BOOK}, windows: {{length: 8}}", MODEL)
     x = examples.fields["x"].tolist()

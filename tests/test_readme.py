@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,10 @@ import gradtrain.components.losses.huber as huber
 from gradtrain.cli import SUMMARIES
 from gradtrain.config.tree import parse, read_file
 from gradtrain.config.validate import validated
+from gradtrain.explain import explained
+from gradtrain.gradcheck.report import blocks as blocks_of
 from gradtrain.problems import exit_codes, render
+from gradtrain.report.flow import page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -69,6 +73,32 @@ def test_the_error_is_what_a_typo_brings(tmp_path: Path, monkeypatch: pytest.Mon
     Path("digits.yaml").write_text(tour.replace("clip_norm: 1.0", "clipnorm: 1.0"), "utf-8")
     (problem,) = validated(Path("digits.yaml"))
     assert render(problem) == shown.rstrip("\n")
+
+
+def test_the_fading_gradient_is_the_one_of_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Line by line; numbers in their form and size only: the last digits are the processor's."""
+    shown = next(block for block in blocks("text") if "explain configs/deep-sigmoid.yaml --batch" in block)
+    monkeypatch.chdir(ROOT)
+    found = explained(Path("configs/deep-sigmoid.yaml"), None, [], batch=True)
+    printed = [line.plain.rstrip() for line in page(found.flow, found.measured, 80)]
+    lines = "\n".join(printed).splitlines()
+    told = {re.sub(r"\d\.\de", "#e", line) for line in lines}
+    for line in shown.splitlines()[1:]:
+        assert re.sub(r"\d\.\de", "#e", line) in told
+
+
+def test_the_wrong_derivative_is_named_as_shown() -> None:
+    """The README's program, run; numbers to six digits: the last ones are the processor's."""
+    program = next(block for block in blocks("python") if "class Mse" in block)
+    shown = next(block for block in blocks("text") if block.startswith("fail[gradient of prediction]"))
+    known: dict[str, Any] = {}
+    exec(compile(program, "README.md", "exec"), known)
+    told = "\n".join(blocks_of(known["report"].failures))
+    assert coarse(told) == coarse(shown.rstrip("\n"))
+
+
+def coarse(text: str) -> str:
+    return re.sub(r"\d+\.\d+(e[-+]\d+)?", lambda number: f"{float(number[0]):.6g}", " ".join(text.split()))
 
 
 def test_the_exit_codes_are_those_of_the_problems() -> None:

@@ -57,6 +57,8 @@ def check(family: str, name: str, cls: type[Component], seed: int = 0) -> list[F
 
 
 def _case(family: str, name: str, cls: type[Component], case: Mapping[str, Any], seed: int) -> list[Finding]:
+    from gradtrain.gradcheck.consistent import prove_consistent  # it imports torch
+
     ledger = Ledger(family, name, case)
     component: Component | None = None
     with ledger.attempt("round trip"):
@@ -66,8 +68,13 @@ def _case(family: str, name: str, cls: type[Component], case: Mapping[str, Any],
     prove_round_trip(component, ledger)
     torch.manual_seed(seed)
     with ledger.attempt("forward"):
-        for subject in subjects(component, _generator(seed), torch.float64):
-            prove(subject, ledger, _generator(seed + subject.sample + 1))
+        for number, subject in enumerate(subjects(component, _generator(seed), torch.float64)):
+            own = _generator(seed + subject.sample + 1)
+            prove(subject, ledger, own)
+            if subject.of in ("forward", "critic", "generator"):  # what is reduced differs by a division only
+                with ledger.attempt("differences", sample=subject.sample, point=subject.point):
+                    declared = component.surrogate if isinstance(component, Stage) else ""
+                    prove_consistent(subject, ledger, own, thoroughly=number == 0, surrogate=declared)
     with ledger.attempt("dtype"):
         for subject in subjects(component, _generator(seed), torch.float32):
             prove_kept(subject, ledger)

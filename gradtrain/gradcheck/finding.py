@@ -7,11 +7,41 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gradtrain.lazy import Tensor, torch
 
-Verdict = Literal["pass", "fail", "nonfinite"]
+Verdict = Literal[
+    "fail",
+    "nonfinite",
+    "nondeterministic",
+    "detached",
+    "detached-output",
+    "precision",
+    "unresolved",
+    "inert",
+    "intended",
+    "kink",
+    "pass",
+]
+"""The gravest first.
+
+fail              autograd, the differences or the published formula disagree
+nonfinite         a number or a gradient is not finite where the function has one
+nondeterministic  the same call from the same state gives other numbers
+detached          the result depends on the tensor, and backward gives nothing for it
+detached-output   an output depends on the inputs, and backward knows nothing of it
+precision         the algebra is right; a cast or a constant inside has few digits
+unresolved        the bound of the differences is too wide to tell
+inert             the derivative is truly zero here
+intended          wrong as a derivative, and exactly what was declared
+kink              the point lies on a corner; autograd gives a slope between the one-sided ones
+pass              proven
+"""
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+ACCEPTED: frozenset[Verdict] = frozenset({"pass", "kink", "intended", "inert"})
 
 DIGITS = 10
 """Digits on which two faces of a function must agree in float64."""
@@ -85,11 +115,16 @@ class Finding:
     """Why it failed, where that is no number."""
     at: float | None = None
     """The tensor that a gradient is taken by, at the worst element."""
+    bound: float | None = None
+    """How far off `expected` can be where it comes from differences."""
+    in_graph: bool = True
+    """False where no path leads back to a tensor: it never learns, though its derivative is zero."""
     seconds: float = field(default=0.0, compare=False)
 
     @property
     def ok(self) -> bool:
-        return self.verdict == "pass"
+        """Whether it speaks for the component: `inert` only for a tensor that is in the graph."""
+        return self.verdict in ACCEPTED and self.in_graph
 
     @property
     def relative(self) -> float | None:
@@ -150,6 +185,11 @@ class Ledger:
             yield
         except Exception as error:
             self.write(check, "fail", note=f"{type(error).__name__}: {error}", **evidence)
+
+
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Equal in every element, a NaN to itself."""
+    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def largest(*tensors: Tensor) -> float:

@@ -22,7 +22,7 @@ def of_loss(loss: Loss, generator: torch.Generator, dtype: torch.dtype) -> Itera
         yield Subject(
             inputs={"prediction": p, "target": y},
             leaves=["prediction"],
-            implementation=partial(loss.forward, p, y),
+            implementation=partial(_loss, loss.forward, y),
             textbook=partial(loss.textbook, p, y),
             gradient=partial(_loss_gradient, loss, p, y),
             shape=shape,
@@ -34,6 +34,10 @@ def of_loss(loss: Loss, generator: torch.Generator, dtype: torch.dtype) -> Itera
         if loss.reduce != "mean":
             divisor = 1.0 if loss.reduce == "sum" else float(len(p))
             yield _reduced(loss, "reduced", loss.reduced, divisor, p, y, shape, number)
+
+
+def _loss(value: Callable[[Tensor, Tensor], Tensor], y: Tensor, now: Mapping[str, Tensor]) -> Tensor:
+    return value(now["prediction"], y)
 
 
 def _loss_gradient(loss: Loss, p: Tensor, y: Tensor, g: Tensor) -> Mapping[str, Tensor]:
@@ -54,7 +58,7 @@ def _reduced(
     return Subject(
         inputs={"prediction": p, "target": y},
         leaves=["prediction"],
-        implementation=partial(implementation, p, y),
+        implementation=partial(_loss, implementation, y),
         textbook=lambda: loss.textbook(p, y).sum() / divisor,
         gradient=lambda g: {"prediction": loss.gradient((g / divisor).expand(shape), p, y)},
         shape=(),
@@ -72,7 +76,7 @@ def of_game(game: Game, generator: torch.Generator, dtype: torch.dtype) -> Itera
         yield Subject(
             inputs={"real": real, "fake": fake},
             leaves=["real", "fake"],
-            implementation=partial(game.critic, real, fake),
+            implementation=lambda now: game.critic(now["real"], now["fake"]),
             textbook=partial(game.textbook_critic, real, fake),
             gradient=partial(_critic_gradient, game, real, fake),
             shape=(),
@@ -83,7 +87,7 @@ def of_game(game: Game, generator: torch.Generator, dtype: torch.dtype) -> Itera
         yield Subject(
             inputs={"fake": fake},
             leaves=["fake"],
-            implementation=partial(game.generator, fake),
+            implementation=lambda now: game.generator(now["fake"]),
             textbook=partial(game.textbook_generator, fake),
             gradient=partial(_generator_gradient, game, fake),
             shape=(),
@@ -112,7 +116,7 @@ def of_regularizer(penalty: Regularizer, generator: torch.Generator, dtype: torc
         yield Subject(
             inputs={"weight": w},
             leaves=["weight"],
-            implementation=partial(penalty.forward, w),
+            implementation=lambda now: penalty.forward(now["weight"]),
             textbook=partial(penalty.textbook, w),
             gradient=partial(_penalty_gradient, penalty, w),
             shape=tuple(w.shape) if penalty.of == "constraint" else (),
@@ -128,7 +132,7 @@ def of_activation(activation: Activation, generator: torch.Generator, dtype: tor
         yield Subject(
             inputs={"x": x},
             leaves=["x"],
-            implementation=partial(activation.forward, x),
+            implementation=lambda now: activation.forward(now["x"]),
             textbook=partial(activation.textbook, x),
             gradient=partial(incoming_last, activation.gradient, x),
             shape=(len(x), *activation.output_shape(tuple(x.shape[1:]))),

@@ -15,7 +15,7 @@ def prove(subject: Subject, ledger: Ledger, generator: torch.Generator) -> None:
     where: dict[str, Any] = {"sample": subject.sample, "point": subject.point}
     before = {name: tensor.detach().clone() for name, tensor in subject.inputs.items()}
     with ledger.attempt(subject.of, **where):
-        got = subject.implementation()
+        got = subject.result()
         _keeps_shape_and_dtype(subject, got, ledger)
         scale = largest(*subject.inputs.values())
         ledger.compare(subject.of, got, subject.textbook(), scale, **where)
@@ -29,7 +29,7 @@ def prove(subject: Subject, ledger: Ledger, generator: torch.Generator) -> None:
 def prove_kept(subject: Subject, ledger: Ledger) -> None:
     """Shape and dtype of the result, for a subject in another precision than float64."""
     with ledger.attempt("dtype", sample=subject.sample, point=subject.point):
-        _keeps_shape_and_dtype(subject, subject.implementation(), ledger)
+        _keeps_shape_and_dtype(subject, subject.result(), ledger)
 
 
 def _keeps_shape_and_dtype(subject: Subject, got: Tensor, ledger: Ledger) -> None:

@@ -38,7 +38,7 @@ def prove_optimizer(optimizer: Optimizer, ledger: Ledger, generator: torch.Gener
     """Every implementation on offer against `init` and `update`, step by step, in float64."""
     shapes = [[shape for shape in group if _takes(optimizer, shape)] for group in WEIGHTS]
     start = [[torch.randn(shape, generator=generator, dtype=torch.float64) for shape in group] for group in shapes]
-    pulls = [[[_pull(w, t, generator) for w in group] for group in start] for t in range(1, STEPS + 1)]
+    pulls = [[[drawn(w, t, generator) for w in group] for group in start] for t in range(1, STEPS + 1)]
     for number, implementation in enumerate(optimizer.implementations):
         with ledger.attempt("update", sample=number, point=implementation):
             if optimizer.closure:
@@ -59,7 +59,7 @@ def _takes(optimizer: Optimizer, shape: Shape) -> bool:
     return True
 
 
-def _pull(weight: Tensor, t: int, generator: torch.Generator) -> Tensor:
+def drawn(weight: Tensor, t: int, generator: torch.Generator) -> Tensor:
     """A gradient of sizes 1e-4 … 1, so that eps shows its place, with zeros; all zero at the third step."""
     g = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
     g = g * 10 ** (-4 * torch.rand(weight.shape, generator=generator, dtype=torch.float64))
@@ -114,7 +114,7 @@ def _descend(optimizer: Optimizer, implementation: str, start: list[list[Tensor]
     """A rule that asks for gradients itself, on a convex function of all weights together, against `descend`."""
     if not optimizer.grouped:
         start = [[weight for group in start for weight in group]]
-    evaluate = _bowl(sum(weight.numel() for group in start for weight in group))
+    evaluate = bowl(sum(weight.numel() for group in start for weight in group))
     weights = [[w.clone().requires_grad_() for w in group] for group in start]
     flat = [w for group in weights for w in group]
     groups = [{"params": group, "lr": optimizer.lr / 3**i} for i, group in enumerate(weights)]
@@ -140,7 +140,7 @@ def _descend(optimizer: Optimizer, implementation: str, start: list[list[Tensor]
             ledger.compare("update", weight, textbook, digits=SEARCH_DIGITS, sample=number, point=point)
 
 
-def _bowl(n: int) -> Evaluate:
+def bowl(n: int) -> Evaluate:
     """½ (p - c)ᵀ A (p - c) + Σ log(1 + exp p) over all weights in one vector, with its gradient by hand.
 
     Strongly convex and no quadratic: A = I + B Bᵀ of rank 2, curvatures between 1 and about n.

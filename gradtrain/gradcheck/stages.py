@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gradtrain.components.layers import Layers, Placed, _chain
 from gradtrain.components.layers.linear import Linear
@@ -103,14 +103,22 @@ def _module(
         yield Subject(
             inputs={"x": x, **parameters},
             leaves=leaves,
-            implementation=_seeded(partial(module, x)),
+            implementation=_seeded(partial(_through, module, parameters)),
             textbook=_seeded(partial(both.textbook, x, **known)),
             gradient=_seeded(partial(incoming_last, both.gradient, x, **known)),
             shape=(rows, *after),
             sample=first + number,
             point=said("x", x, how),
             layout=lay,
+            buffers=list(module.buffers()),
         )
+
+
+def _through(module: nn.Module, own: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Tensor:
+    """A module with these parameters, which are its own ones or stand in their places."""
+    others = {name: now[name] for name, parameter in own.items() if now[name] is not parameter}
+    answer: Tensor = torch.func.functional_call(module, others, (now["x"],)) if others else module(now["x"])
+    return answer
 
 
 def _drawn(shape: Shape, generator: torch.Generator, symbols: int | None) -> list[tuple[Tensor]]:
@@ -122,7 +130,7 @@ def _drawn(shape: Shape, generator: torch.Generator, symbols: int | None) -> lis
 def _seeded(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """The same random numbers at every call: dropout's mask is part of the function."""
 
-    def same(*arguments: Tensor) -> Answer:
+    def same(*arguments: Any) -> Answer:
         torch.manual_seed(20)
         return function(*arguments)
 

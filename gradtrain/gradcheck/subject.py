@@ -20,13 +20,14 @@ Answer = TypeVar("Answer")
 class Subject:
     """A function of tensors at a point.
 
-    `implementation`, `textbook` and `gradient` read the tensors in `inputs`; those named in `leaves` are
-    differentiable leaves of autograd's graph, so that a proof may move them in place.
+    `textbook` and `gradient` read the tensors in `inputs`; those named in `leaves` are differentiable leaves of
+    autograd's graph.
     """
 
     inputs: Mapping[str, Tensor]
     leaves: Sequence[str]
-    implementation: Callable[[], Tensor]
+    implementation: Callable[[Mapping[str, Tensor]], Tensor]
+    """The function of tensors by the names of `inputs`: of these, or of others in their places."""
     textbook: Callable[[], Tensor]
     gradient: Callable[[Tensor], Mapping[str, Tensor]]
     """Incoming gradient, in the shape of the result → closed-form derivative by every leaf."""
@@ -38,6 +39,11 @@ class Subject:
     point: str = ""
     layout: Callable[[Tensor], Tensor] = field(default=lambda g: g)
     """How the incoming gradient lies in memory."""
+    buffers: Sequence[Tensor] = ()
+    """What a call moves beside its result."""
+
+    def result(self) -> Tensor:
+        return self.implementation(self.inputs)
 
 
 def leaf(x: Tensor, dtype: torch.dtype) -> Tensor:

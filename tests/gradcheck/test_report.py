@@ -11,12 +11,12 @@ from rich.console import Console
 
 from gradtrain import registry
 from gradtrain.gradcheck import Report, Row, as_json, check_everything, show
-from gradtrain.gradcheck.finding import Finding
+from gradtrain.gradcheck.finding import VERDICTS, Finding
 from gradtrain.gradcheck.report import blocks, evidence, table
 
 NUMBER = {"anyOf": [{"type": "number"}, {"enum": ["nan", "inf", "-inf"]}, {"type": "null"}]}
 COUNT = {"type": "integer", "minimum": 0}
-VERDICT = {"enum": ["pass", "fail", "nonfinite"]}
+VERDICT = {"enum": list(VERDICTS)}
 TEXT = {"type": "string"}
 
 
@@ -30,7 +30,7 @@ def closed(**properties):
 
 
 SCHEMA = closed(
-    format={"const": 1}, torch=TEXT, seed=COUNT, ok={"type": "boolean"}, seconds={"type": "number"},
+    format={"const": 2}, torch=TEXT, seed=COUNT, ok={"type": "boolean"}, verdict=VERDICT, seconds={"type": "number"},
     components={"type": "array", "items": closed(
         family=TEXT, name=TEXT, cases=COUNT, checks=COUNT, digits=NUMBER, verdict=VERDICT, seconds=NUMBER,
     )},
@@ -38,7 +38,7 @@ SCHEMA = closed(
         family=TEXT, component=TEXT, case={"type": "object"}, check=TEXT, verdict=VERDICT, digits=NUMBER,
         element={"anyOf": [{"type": "array", "items": COUNT}, {"type": "null"}]}, got=NUMBER, expected=NUMBER,
         disagree=COUNT, elements=COUNT, sample=COUNT, point=TEXT, note=TEXT,
-        at=NUMBER, seconds=NUMBER, relative=NUMBER,
+        at=NUMBER, bound=NUMBER, in_graph={"type": "boolean"}, seconds=NUMBER, relative=NUMBER,
     )},
 )  # fmt: skip
 
