@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
-from gradtrain.gradcheck.captured import Captured, captured
+from gradtrain.gradcheck.captured import Captured, captured_with
 from gradtrain.gradcheck.kept import Kept
 from gradtrain.gradcheck.probe import Probe, Values
 from gradtrain.problems import Problem
@@ -41,6 +41,8 @@ class Callee:
     keywords: Mapping[str, Any] = field(default_factory=dict)
     clones: bool = False
     """Whether arguments are cloned for every call: the function changes them in place."""
+    complexes: tuple[str, ...] = ()
+    """Complex parameters: nothing is differentiated by them."""
 
     def at(self, values: Values, keywords: Mapping[str, Any]) -> Callee:
         """The function at another point: other values of some tensors, other keywords."""
@@ -95,33 +97,30 @@ def taken_apart(function: Callable[..., Any], inputs: Sequence[Any], dtype: torc
             if not isinstance(function, type)
             else f"build it first: gradcheck({_named(function)}(...), x)",
         )
+    names = _argument_names(function, len(inputs))
+    reads = captured_with(function, dict(zip(names, inputs, strict=True)))
     owned: nn.Module | None = None
-    reads = Captured()
-    parameters: Mapping[str, Tensor] = {}
     if isinstance(function, nn.Module):
-        owned = _copied(function, inputs, dtype)
-        if owned is None:
-            reads.modules[""] = function
-            parameters = reads.trainable
-        else:
+        own = {id(inner) for inner in function.modules()} | {id(p) for p in function.parameters()}
+        if own.issuperset(id(x) for x in (*reads.modules.values(), *reads.trainable.values())):
+            owned = _copied(function, inputs, dtype)
+        if owned is not None:
             function = owned
-            parameters = {name: p for name, p in owned.named_parameters() if p.requires_grad}
+            reads.modules.clear()
             hold_power_iterations(owned)
-    else:
-        reads = captured(function)
-        parameters = reads.trainable
-    tensors = dict(_found(inputs, _argument_names(function, len(inputs)), set(parameters)))
+    learning = reads.trainable if owned is None else dict(owned.named_parameters())
+    given = {id(tensor) for value in inputs for _, tensor in _inside(value, "")}
+    learning = {name: p for name, p in learning.items() if p.requires_grad and id(p) not in given}
+    tensors = dict(_found(inputs, names, set(learning)))
     arguments = _marked(inputs, iter(list(tensors)))
     marked = [name for name, tensor in tensors.items() if tensor.requires_grad]
-    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() or tensor.is_complex()}
     moved = marked or [name for name, tensor in floats.items() if not _labels(tensor, name, floats)]
-    used = {id(tensor) for tensor in tensors.values()}
-    parameters = {name: p for name, p in parameters.items() if id(p) not in used}
     return Callee(
-        function, arguments, {name: _at(tensor.detach(), dtype) for name, tensor in tensors.items()},
+        function, arguments, {name: _as_real(_at(tensor.detach(), dtype)) for name, tensor in tensors.items()},
         tuple(name for name in moved if name in floats and floats[name].layout == torch.strided),
-        bool(marked), parameters, owned, reads,
-        _named(function),
+        bool(marked), {name: p for name, p in learning.items() if p.is_floating_point()}, owned, reads,
+        _named(function), complexes=tuple(name for name, p in learning.items() if p.is_complex()),
     )  # fmt: skip
 
 
@@ -131,22 +130,29 @@ def borrowed(function: Callable[..., Any], reads: Captured) -> Callee:
 
 
 @contextmanager
-def at_precision(callee: Callee, dtype: torch.dtype | None) -> Iterator[None]:
-    """Modules and trainable tensors that a function closes over in another precision meanwhile; no gradients kept."""
+def at_precision(callee: Callee, dtype: torch.dtype | None, constants: bool = False) -> Iterator[None]:
+    """Modules and trainable tensors that a function closes over in another precision meanwhile; no gradients kept.
+
+    Its other tensors stay as they are, unless `constants` says that they do not mix.
+    """
     borrowed: dict[int, Tensor] = {}
     for module in callee.reads.modules.values():
         for tensor in (*module.parameters(), *module.buffers()):
             borrowed[id(tensor)] = tensor
-    for tensor in callee.reads.tensors.values():
-        if tensor.is_leaf and tensor.requires_grad:
+    tops = [*callee.reads.modules.values(), *([] if callee.owned is None else [callee.owned])]
+    held = [value for top in tops for inner in top.modules() for value in vars(inner).values()]
+    for tensor in (*callee.reads.tensors.values(), *(x for x in held if constants and isinstance(x, Tensor))):
+        if tensor.is_leaf and (tensor.requires_grad or (constants and not tensor.is_inference())):
             borrowed[id(tensor)] = tensor
+    borrowed = {key: tensor for key, tensor in borrowed.items() if not nn.parameter.is_lazy(tensor)}
     before = [(tensor, tensor.data, tensor.grad) for tensor in borrowed.values()]
     kept = [(tensor, None if grad is None else grad.clone()) for tensor, _, grad in before]
     modes = [(module, module.training) for top in callee.reads.modules.values() for module in top.modules()]
+    versions = [(tensor, tensor._version) for tensor in borrowed.values() if not tensor.is_inference()]
     try:
         for tensor, data, _ in before:
             tensor.grad = None
-            tensor.data = _at(data, dtype) if data.is_floating_point() else data
+            tensor.data = _at(data, dtype) if data.is_floating_point() or data.is_complex() else data
         for module in callee.reads.modules.values():
             hold_power_iterations(module)
         yield
@@ -156,6 +162,10 @@ def at_precision(callee: Callee, dtype: torch.dtype | None) -> Iterator[None]:
             tensor.grad = grad
             if grad is not None and value is not None and not torch.equal(grad, value):
                 grad.copy_(value)
+        # Their numbers are what they were: a graph of the caller's that has saved them may still go backward.
+        unchanged = [tuple(each) for each in zip(*versions, strict=True)]
+        if unchanged:
+            torch._C._autograd._unsafe_set_version_counter(*unchanged)
         for module, training in modes:
             module.training = training
 
@@ -186,9 +196,17 @@ def _copied(module: nn.Module, inputs: Sequence[Any], dtype: torch.dtype | None)
                 own(*(x.to(plain) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs))
     except Exception:  # weights computed by hooks are no leaves and refuse to be copied
         return None
+    if not all(parameter.is_leaf for parameter in own.parameters()):  # a copied ScriptModule's are not
+        return None
     for parameter in own.parameters():
         parameter.grad = None
-    return own if dtype is None else own.to(dtype)
+    return own if dtype is None else converted(own, dtype)
+
+
+def converted(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A module in another precision; complex numbers stay complex, which `Module.to` would cut to their real part."""
+    module._apply(lambda tensor: tensor.to(_like(tensor, dtype)))  # type: ignore[no-untyped-call]
+    return module
 
 
 def hold_power_iterations(module: nn.Module) -> None:
@@ -225,13 +243,18 @@ def installed(module: nn.Module, parameters: Values, values: Values) -> Iterator
         for key, parameter in inner._parameters.items()
         if id(parameter) in new
     ]
+    recurrent = [(inner, inner._flat_weights) for inner in module.modules() if isinstance(inner, nn.RNNBase)]
     try:
         for inner, key, parameter in before:
             inner._parameters[key] = new[id(parameter)]  # type: ignore[assignment]
+        for layer, _ in recurrent:  # torch's recurrent layers keep a second list of their parameters
+            layer._flat_weights = [getattr(layer, name, None) for name in layer._flat_weights_names]
         yield
     finally:
         for inner, key, parameter in before:
             inner._parameters[key] = parameter
+        for layer, flat in recurrent:
+            layer._flat_weights = flat
 
 
 def _dual(value: Tensor) -> bool:
@@ -240,17 +263,32 @@ def _dual(value: Tensor) -> bool:
 
 
 def _at(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    if dtype is None or not tensor.is_floating_point() or tensor.dtype == dtype or tensor.layout != torch.strided:
+    if dtype is None or tensor.dtype == _like(tensor, dtype) or tensor.layout != torch.strided:
         return laid_out(tensor)
+    dtype = _like(tensor, dtype)
     if 0 in tensor.stride() and tensor.numel():
         narrow = tensor[tuple(slice(0, 1) if step == 0 else slice(None) for step in tensor.stride())]
         return narrow.to(dtype).expand(tensor.shape)
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype).copy_(tensor)
 
 
+def _like(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """A dtype, for a real tensor; its complex counterpart for a complex one; their own for all others."""
+    if tensor.is_complex():
+        return dtype.to_complex()
+    return dtype if tensor.is_floating_point() else tensor.dtype
+
+
+def _as_real(tensor: Tensor) -> Tensor:
+    """A complex tensor as pairs of real numbers: by these it is differentiated."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
 def _labels(tensor: Tensor, name: str, floats: Mapping[str, Tensor]) -> bool:
     """Whole numbers, after a first argument that has others, are taken for labels."""
     first = next(iter(floats.values()))
+    if tensor.is_complex() or first.is_complex():
+        return False
     return tensor is not first and bool((tensor == tensor.round()).all()) and not bool((first == first.round()).all())
 
 
@@ -291,30 +329,47 @@ class _Slot:
     """Where a tensor goes in the arguments."""
 
     name: str
+    paired: bool
+    """Whether it is complex, and held as pairs."""
 
 
 def _marked(value: Any, names: Iterator[str]) -> Any:
     if isinstance(value, Tensor):
-        return _Slot(next(names))
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_marked(item, names) for item in value))
+        return _Slot(next(names), value.is_complex())
     if isinstance(value, (tuple, list)):
-        return type(value)(_marked(item, names) for item in value)
-    if isinstance(value, dict):
-        return {key: _marked(item, names) for key, item in value.items()}
+        return _sequence(value, [_marked(item, names) for item in value])
+    if isinstance(value, Mapping):
+        return _mapping(value, {key: _marked(item, names) for key, item in value.items()})
     return value
 
 
 def _rebuilt(value: Any, tensors: Values) -> Any:
     if isinstance(value, _Slot):
-        return tensors[value.name]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_rebuilt(item, tensors) for item in value))
+        found = tensors[value.name]
+        return torch.view_as_complex(found) if value.paired else found
     if isinstance(value, (tuple, list)):
-        return type(value)(_rebuilt(item, tensors) for item in value)
-    if isinstance(value, dict):
-        return {key: _rebuilt(item, tensors) for key, item in value.items()}
+        return _sequence(value, [_rebuilt(item, tensors) for item in value])
+    if isinstance(value, Mapping):
+        return _mapping(value, {key: _rebuilt(item, tensors) for key, item in value.items()})
     return value
+
+
+def _sequence(like: Any, items: list[Any]) -> Any:
+    make: Any = getattr(type(like), "_make", type(like))  # a named tuple's own constructor may look at what it gets
+    return make(items)
+
+
+def _mapping(like: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
+    """A mapping of the same kind; a plain one where that is fixed."""
+    if type(like) is dict:
+        return items
+    try:
+        fresh: Any = copy.copy(like)
+        for key, value in items.items():
+            fresh[key] = value
+    except Exception:  # a mapping that cannot be written
+        return items
+    return fresh
 
 
 _PLAIN = torch.autograd.Function.setup_context

@@ -6,7 +6,7 @@ import dis
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
@@ -31,7 +31,7 @@ class Captured:
     loose: set[int] = field(default_factory=set)
     """Tensors that are only within reach: attributes of objects and defaults. The function need not use them."""
 
-    def add(self, name: str, value: Any, loose: bool = False) -> None:
+    def take(self, name: str, value: Any, loose: bool = False) -> None:
         """Under its name, or a numbered one where another thing has it."""
         if isinstance(value, torch.Generator):
             self.generators += [] if any(value is known for known in self.generators) else [value]
@@ -51,11 +51,11 @@ class Captured:
         """Leaves that learn, each once: of tensors by name, of modules by `module.parameter`."""
         found: dict[int, tuple[str, Tensor]] = {}
         for name, tensor in self.tensors.items():
-            if tensor.requires_grad and tensor.is_leaf and tensor.is_floating_point():
+            if tensor.requires_grad and tensor.is_leaf:
                 found.setdefault(id(tensor), (name, tensor))
         for prefix, module in self.modules.items():
             for name, parameter in module.named_parameters():
-                if parameter.requires_grad and parameter.is_floating_point():
+                if parameter.requires_grad:
                     found.setdefault(id(parameter), (f"{prefix}.{name}" if prefix else name, parameter))
         return dict(found.values())
 
@@ -64,6 +64,18 @@ def captured(function: object) -> Captured:
     """Closures, defaults, partial arguments, bound objects and the globals that the code names."""
     search = _Search(Captured(), set())
     search.reach(function, DEPTH)
+    return search.found
+
+
+def captured_with(function: object, arguments: Mapping[str, Any]) -> Captured:
+    """The same, and what is inside the arguments; of a module also what the code of its own layers reads besides it."""
+    search = _Search(Captured(), set())
+    search.reach(function, DEPTH)
+    if isinstance(function, nn.Module):
+        for kind in {type(inner) for inner in function.modules()}:
+            if not kind.__module__.startswith("torch"):
+                search.reach(kind.forward, DEPTH)
+    search.open([(name, value) for name, value in arguments.items() if not isinstance(value, Tensor)], DEPTH)
     return search.found
 
 
@@ -76,7 +88,7 @@ class _Search:
     def reach(self, function: object, depth: int) -> None:
         """What a callable of any kind reads."""
         if isinstance(function, nn.Module):
-            self.found.add("", function)
+            self.found.take("", function)
         elif depth == 0 or id(function) in self.seen:
             return
         elif isinstance(function, functools.partial):
@@ -87,7 +99,7 @@ class _Search:
         elif inspect.ismethod(function):
             owner = function.__self__
             if isinstance(owner, nn.Module):
-                self.found.add("", owner)
+                self.found.take("", owner)
             else:
                 self.hold("", owner, depth)
             self.reach(function.__func__, depth)
@@ -123,7 +135,7 @@ class _Search:
         """Named values, and those inside lists, mappings, functions and objects."""
         for name, value in named:
             if isinstance(value, (Tensor, nn.Module, torch.Generator)):
-                self.found.add(name, value, loose)
+                self.found.take(name, value, loose)
             elif isinstance(value, (list, tuple, dict)):
                 if id(value) not in self.seen and len(value) <= MANY:
                     self.seen.add(id(value))

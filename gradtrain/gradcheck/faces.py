@@ -14,7 +14,7 @@ from torch import Tensor
 from gradtrain.gradcheck.callee import Callee, at_precision
 from gradtrain.gradcheck.captured import captured
 from gradtrain.gradcheck.finding import DIGITS, Finding, Ledger, Verdict, largest
-from gradtrain.gradcheck.probe import Probe, Unfit, Values, floating
+from gradtrain.gradcheck.probe import Probe, Unfit, Values, flattened, floating
 from gradtrain.gradcheck.reverse import ROUNDING, Pull
 
 Face = Callable[..., Any]
@@ -192,6 +192,9 @@ def prove_gradient(face: Face, callee: Callee, probe: Probe, pull: Pull, ledger:
     try:
         with _lending(face), torch.no_grad():
             probe.kept.rewind()
+            paired = dict(flattened(probe.call(probe.moved({}, 0.0)), "output"))
+            g = [torch.view_as_complex(w) if paired[name].is_complex() else w for name, w in pull.weights.items()]
+            probe.kept.rewind()
             closed = _by_name(called(face, callee, point, g[0] if len(g) == 1 else tuple(g)), callee)
     except Exception as error:
         if not where.get("sample"):
@@ -207,11 +210,15 @@ def prove_gradient(face: Face, callee: Callee, probe: Probe, pull: Pull, ledger:
         elif not isinstance(expected, (Tensor, int, float)):
             note = f"the closed form gives {type(expected).__name__} where a tensor belongs"
             ledger.write(f"closed form of {name}", "fail", note=note, **where)
-        elif bool((published := torch.as_tensor(expected)).isfinite().all()) or not where.get("sample"):
+        elif bool((published := _real(torch.as_tensor(expected))).isfinite().all()) or not where.get("sample"):
             scale = min(largest(*point.values(), *g), 1e3 * max(largest(published), 1e-300))
             digits = min(DIGITS, -math.log10(probe.slack(1e-10)))
             ledger.compare(f"closed form of {name}", known, published, scale, digits, probe.leaves[name], **where)
             ledger.findings[-1] = softened(ledger.findings[-1])
+
+
+def _real(tensor: Tensor) -> Tensor:
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def _by_name(answer: Any, callee: Callee) -> dict[str, Tensor]:

@@ -33,6 +33,8 @@ class Probe:
     grad_mode: bool = False
     """Whether values without derivatives need autograd too: the function differentiates inside."""
     evaluations: int = 0
+    first: int = 0
+    """Which of the first steps of differences sufficed the last time."""
 
     def outputs(self, values: Values | None = None) -> dict[str, Tensor]:
         """Floating results by name, with autograd's graph. Raises what the function raises, and `Unfit`."""

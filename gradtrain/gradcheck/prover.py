@@ -33,7 +33,7 @@ def prove_function(function: Callable[..., Any], inputs: Sequence[Any], faces: F
     started = time.perf_counter()
     own_state = torch.get_rng_state()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
             warnings.simplefilter("ignore")  # what a call warns of, it would say a thousand times
             ledger = _proven(function, inputs, faces, effort)
     finally:
@@ -42,17 +42,17 @@ def prove_function(function: Callable[..., Any], inputs: Sequence[Any], faces: F
 
 
 def _proven(function: Callable[..., Any], inputs: Sequence[Any], faces: Faces, effort: Effort) -> Ledger:
-    """In float64; in the caller's own precision where the function holds numbers that do not mix with float64."""
+    """In float64; where the function holds numbers that do not mix with it, with these in float64 too; at last in the
+    caller's own precision."""
     family = "modules" if isinstance(function, nn.Module) else "functions"
-    callee = taken_apart(function, inputs, torch.float64)
-    ledger = Ledger(family, callee.name, {})
-    with at_precision(callee, torch.float64), _said(ledger):
-        _prove(callee, faces, effort, ledger)
-    if any(finding.check == "precision of the proof" for finding in ledger.findings):
-        callee = taken_apart(function, inputs, None)
+    attempts: list[tuple[torch.dtype | None, bool]] = [(torch.float64, False), (torch.float64, True), (None, False)]
+    for dtype, constants in attempts:
+        callee = taken_apart(function, inputs, dtype)
         ledger = Ledger(family, callee.name, {})
-        with at_precision(callee, None), _said(ledger):
+        with at_precision(callee, dtype, constants), _said(ledger):
             _prove(callee, faces, effort, ledger)
+        if not any(finding.check == "precision of the proof" for finding in ledger.findings):
+            break
     return ledger
 
 
@@ -69,23 +69,35 @@ def _said(ledger: Ledger) -> Iterator[None]:
 def prove_point(callee: Callee, faces: Faces, ledger: Ledger, effort: Effort) -> Trial | None:
     """Every check at the caller's own point; None where the function cannot be called or differentiated there."""
     where: dict[str, Any] = {"sample": 0, "point": "the point given"}
+    for name, module in callee.reads.modules.items():
+        if any(nn.parameter.is_lazy(p) for p in module.parameters()):
+            note = f"the lazy module {name or callee.name} has no weights yet: call it once before"
+            ledger.write("call", "fail", note=note, **where)
+            return None
+    for name in callee.complexes:
+        note = "a complex parameter is not differentiated by: make it two real ones"
+        ledger.write(f"gradient of {name}", "unresolved", note=note, **where)
     if not callee.moved and not callee.parameters:
         note = "no input is a floating-point tensor: there is nothing to derive by"
         ledger.write("inputs", "fail", note=note, **where)
         return None
     probe = callee.probe()
-    answer = called_twice(callee, probe, ledger, where)
-    if answer is None:
-        probe.kept.restore()
-        return None
-    trial = Trial(*answer, ledger, torch.Generator().manual_seed(effort.seed), where, effort)
-    if not differentiated(trial):
-        probe.kept.restore()
-        return None
-    if faces.surrogate is not None:
-        prove_surrogate(faces.surrogate, trial.callee, trial.probe, trial.together, ledger, **where)
-    elif prove_tensors(trial):
-        _derivatives(trial)
+    trial = None
+    try:
+        answer = called_twice(callee, probe, ledger, where)
+        if answer is None:
+            return None
+        begun = Trial(*answer, ledger, torch.Generator().manual_seed(effort.seed), where, effort)
+        if not differentiated(begun):
+            return None
+        if faces.surrogate is not None:
+            prove_surrogate(faces.surrogate, begun.callee, begun.probe, begun.together, ledger, **where)
+        elif prove_tensors(begun):
+            _derivatives(begun)
+        trial = begun
+    finally:
+        if trial is None:
+            probe.kept.restore()
     return trial
 
 

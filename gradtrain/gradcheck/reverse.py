@@ -121,7 +121,7 @@ def compare(
     at = line(probe, direction, each)
     known = [_automatic(pull, direction) for pull in each]
     sizes = [pull.size for pull in each]
-    tried = _differences(at, known, sizes, probe.epsilon)
+    tried, probe.first = _differences(at, known, sizes, probe.epsilon, probe.first)
     return [
         _decided(tried[k], pull.size, known[k], probe.epsilon, None if exact is None else partial(exact, pull))
         for k, pull in enumerate(each)
@@ -131,23 +131,28 @@ def compare(
 def decide(at: Line, automatic: float, size: float, epsilon: float) -> Measured:
     """One number of a line, of this size at the point, against its derivative by autograd."""
     known = Known(automatic, abs(automatic), abs(automatic))
-    (tried,) = _differences(at, [known], [size], epsilon)
+    (tried,), _ = _differences(at, [known], [size], epsilon, 0)
     return _decided(tried, size, known, epsilon, None)
 
 
-def _differences(at: Line, known: Sequence[Known], sizes: Sequence[float], epsilon: float) -> list[list[Slope]]:
-    """Ridders' differences of every number from ever smaller first steps, until they decide."""
+def _differences(
+    at: Line, known: Sequence[Known], sizes: Sequence[float], epsilon: float, first: int
+) -> tuple[list[list[Slope]], int]:
+    """Ridders' differences of every number from ever smaller steps, until they decide; which of `STARTS` did.
+
+    The steps begin where they sufficed the last time: how close the units of a network are to turning is known then.
+    """
     tried: list[list[Slope]] = [[] for _ in known]
     reach = [0.0] * len(known)
     noise = [epsilon * size + 1e-300 for size in sizes]
-    for start in STARTS:
-        for k, slope in enumerate(central(at, noise, 0.25 * start, LEVELS)):
+    for number in (*range(first, len(STARTS)), *reversed(range(first))):
+        for k, slope in enumerate(central(at, noise, 0.25 * STARTS[number], LEVELS)):
             if math.isfinite(slope.value):
                 reach[k] = max(reach[k], slope.reach)
                 tried[k].append(replace(slope, reach=reach[k]))
         if all(_enough(tried[k], sizes[k], known[k], epsilon) for k in range(len(known))):
-            break
-    return tried
+            return tried, number
+    return tried, first
 
 
 class Known(NamedTuple):
@@ -172,7 +177,8 @@ def _automatic(pull: Pull, direction: Values) -> Known:
 
 def _tight(slope: Slope, scale: float, size: float, epsilon: float) -> bool:
     loose = math.sqrt(epsilon / 2.2e-16)  # 1 in float64, 23,000 in float32
-    return slope.error <= max(min(TIGHT * loose, 0.05) * scale, 1e-10 * loose * size, 1e-7 * slope.reach, 1e-250)
+    least = max(1e-10 * loose, 300 * epsilon) * size
+    return slope.error <= max(min(TIGHT * loose, 0.05) * scale, least, 1e-7 * slope.reach, 1e-250)
 
 
 def _agrees(slope: Slope, known: Known, size: float, epsilon: float) -> bool:
@@ -200,7 +206,7 @@ def _enough(tried: Sequence[Slope], size: float, known: Known, epsilon: float) -
     agreeing = [slope for slope in trusted if _agrees(slope, known, size, epsilon)]
     if agreeing:
         best = agreeing[0]
-        sharp = 1e-9 * math.sqrt(epsilon / 2.2e-16) * max(known.size, abs(best.value))
+        sharp = 4e-9 * math.sqrt(epsilon / 2.2e-16) * max(known.size, abs(best.value))
         return best.error <= sharp or best.error <= max(4e-13 * size, 1e-10 * best.reach) or len(tried) >= 3
     return len(trusted) >= 2 and _alike(trusted[0], trusted[1])
 

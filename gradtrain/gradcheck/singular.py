@@ -67,11 +67,13 @@ def _frozen(probe: Probe, direction: Values, pull: Pull) -> tuple[Measured | Non
     try:
         here = sides(0.0)
         step, turning = 0.25, None
+        turned: dict[str, int] | None = None
         while step > FLOOR:
             both = [flips(here, sides(t)) for t in (step, -step)]
             turning = _joined(both)
             if not turning:
                 break
+            turned = turning
             step /= 8
         if turning:
             return None, turning
@@ -86,9 +88,10 @@ def _frozen(probe: Probe, direction: Values, pull: Pull) -> tuple[Measured | Non
     if not math.isfinite(slope.value):
         return None, None
     wide = max(size, abs(slope.value))
-    agrees = abs(slope.value - automatic) <= 8 * slope.error + 64 * probe.epsilon * mass
+    rounding = 64 * probe.epsilon * mass + (100 * probe.epsilon * wide if probe.epsilon > 1e-10 else 0.0)
+    agrees = abs(slope.value - automatic) <= 8 * slope.error + rounding
     if slope.error > 1e-5 * wide and slope.error > 1e-9 * pull.size:
-        return None, None
+        return None, turned  # the steps that told anything were across a kink
     return Measured("pass" if agrees else "fail", automatic, slope.value, slope.error, wide), None
 
 

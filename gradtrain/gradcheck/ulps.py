@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gradtrain.gradcheck.callee import Callee, at_precision
+from gradtrain.gradcheck.callee import Callee, at_precision, converted
 from gradtrain.gradcheck.finding import Ledger
 from gradtrain.gradcheck.reverse import Weights, pulls
 
@@ -80,7 +80,7 @@ def _rounded(callee: Callee, through: torch.dtype, dtype: torch.dtype) -> Callee
     tensors = {name: cast(tensor) for name, tensor in callee.tensors.items()}
     if callee.owned is None:
         return replace(callee, tensors=tensors)
-    module = copy.deepcopy(callee.owned).to(through).to(dtype)
+    module = converted(converted(copy.deepcopy(callee.owned), through), dtype)
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
     return replace(callee, function=module, owned=module, tensors=tensors, parameters=parameters)
 
