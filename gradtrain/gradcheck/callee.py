@@ -114,11 +114,12 @@ def taken_apart(function: Callable[..., Any], inputs: Sequence[Any], dtype: torc
     tensors = dict(_found(inputs, names, set(learning)))
     arguments = _marked(inputs, iter(list(tensors)))
     marked = [name for name, tensor in tensors.items() if tensor.requires_grad]
-    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() or tensor.is_complex()}
+    dense = {name: tensor for name, tensor in tensors.items() if tensor.layout == torch.strided}
+    floats = {name: tensor for name, tensor in dense.items() if tensor.is_floating_point() or tensor.is_complex()}
     moved = marked or [name for name, tensor in floats.items() if not _labels(tensor, name, floats)]
     return Callee(
         function, arguments, {name: _as_real(_at(tensor.detach(), dtype)) for name, tensor in tensors.items()},
-        tuple(name for name in moved if name in floats and floats[name].layout == torch.strided),
+        tuple(name for name in moved if name in floats),
         bool(marked), {name: p for name, p in learning.items() if p.is_floating_point()}, owned, reads,
         _named(function), complexes=tuple(name for name, p in learning.items() if p.is_complex()),
     )  # fmt: skip

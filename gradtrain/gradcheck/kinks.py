@@ -26,6 +26,11 @@ def _pair(a: Tensor, b: Any, *rest: Any, **named: Any) -> Sequence[Tensor]:
     return ((a - b).sign(),)
 
 
+def _norm(x: Tensor, p: Any) -> Sequence[Tensor]:
+    """A sum of magnitudes turns at every zero, the Euclidean norm only where all are zero."""
+    return _sign(x) if p == 1 else ()
+
+
 def _loss(corner: Callable[..., float]) -> Sides:
     def sides(a: Tensor, b: Tensor, reduction: int = 1, at: float = 1.0, *rest: Any, **named: Any) -> Sequence[Tensor]:
         return ((a - b).sign(), ((a - b).abs() - corner(named.get("beta", named.get("delta", at)))).sign())
@@ -44,7 +49,7 @@ _SIDES: dict[str, Sides] = {
     **dict.fromkeys(("clamp", "clamp_", "hardtanh", "hardtanh_", "clamp.Tensor"), _between),
     **dict.fromkeys(("clamp_min", "clamp_min_", "threshold", "threshold_"), _between),
     **dict.fromkeys(("clamp_max", "clamp_max_"), lambda x, high, *rest, **named: _between(x, None, high)),
-    **dict.fromkeys(("maximum", "minimum", "fmax", "fmin", "dist", "cdist"), _pair),
+    **dict.fromkeys(("maximum", "minimum", "fmax", "fmin"), _pair),
     **dict.fromkeys(
         ("hardswish", "hardswish_", "hardsigmoid", "hardsigmoid_"), lambda x, *rest, **named: _between(x, -3, 3)
     ),
@@ -53,6 +58,10 @@ _SIDES: dict[str, Sides] = {
     ),
     **dict.fromkeys(("round", "round_", "floor", "floor_", "ceil", "trunc", "frac"), lambda x, *r, **n: (x.trunc(),)),
     **dict.fromkeys(("smooth_l1_loss", "huber_loss"), _loss(float)),
+    **dict.fromkeys(("linalg_vector_norm", "norm"), lambda x, p=2, *rest, **named: _norm(x, p)),
+    "dist": lambda a, b, p=2, *rest, **named: _norm(a - b, p),
+    "_cdist_forward": lambda a, b, p=2, *rest, **named: _norm(a.unsqueeze(-2) - b.unsqueeze(-3), p),
+    "_pdist_forward": lambda x, p=2, *rest, **named: _norm(x.unsqueeze(-2) - x.unsqueeze(-3), p),
     "multi_margin_loss": _margins,
     "amax": lambda x, dim=(), *rest, **named: (x == x.amax(dim, keepdim=True),),
     "amin": lambda x, dim=(), *rest, **named: (x == x.amin(dim, keepdim=True),),

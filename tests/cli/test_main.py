@@ -191,7 +191,9 @@ def test_the_shell_is_told_the_commands() -> None:
     assert set(AVAILABLE) <= set(done.stdout.decode().split())
     done = process(_GRADTRAIN_COMPLETE="complete_bash", COMP_WORDS="gradtrain show hube", COMP_CWORD="2")
     assert done.stdout.decode().split() == ["huber"]
-    done = process("--show-completion", "bash")
+    # the shell is the one that the command is started from, and bash stays there for the command behind it
+    line = f"'{sys.executable}' -m gradtrain --show-completion bash; true"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=False, timeout=60)
     assert b"_GRADTRAIN_COMPLETE=complete_bash" in done.stdout
 
 
