@@ -147,7 +147,7 @@ def prove_linear(probe: Probe, pull: Pull, ledger: Ledger, **where: object) -> N
 
 def prove_batched(probe: Probe, names: Sequence[str], pull: Pull, ledger: Ledger, **where: object) -> None:
     """`vmap` of the gradient over three points against three gradients. Silent where a function cannot be mapped."""
-    if probe.kept.random or probe.kept.moving or not names:
+    if probe.kept.random or probe.kept.moving or probe.kept.counting or not names:
         return
 
     def scalar(values: Sequence[Tensor]) -> Tensor:

@@ -102,6 +102,7 @@ def _evaluation(callee: Callee, ledger: Ledger, **where: Any) -> None:
     first = probe.at(probe.moved({}, 0.0))
     still = all(torch.equal(a, b) for a, b in zip(before, callee.owned.buffers(), strict=True))
     ledger.state("evaluation mode", still, "a call in evaluation mode changes the buffers", **where)
+    probe.kept.restore()
     changed = {}
     for name in callee.moved:
         x = callee.tensors[name]

@@ -50,7 +50,8 @@ def at(*index: int) -> Callable[[Tensor, Tensor], Tensor]:
 
 @pytest.mark.parametrize(
     ("shape", "index"),
-    [((5,), (3,)), ((), ()), ((4, 5), (3, 0)), ((70, 90), (69, 89)), ((70, 90), (0, 0)), ((7, 9, 11), (3, 8, 5)), ((513,), (512,))],
+    [((5,), (3,)), ((), ()), ((4, 5), (3, 0)), ((70, 90), (69, 89)), ((70, 90), (0, 0)), ((7, 9, 11), (3, 8, 5)),
+     ((513,), (512,))],
 )  # fmt: skip
 def test_a_single_wrong_element_is_named(shape: tuple[int, ...], index: tuple[int, ...]) -> None:
     found = located(shape, at(*index))

@@ -128,7 +128,8 @@ def test_the_same_seed_draws_the_same_points() -> None:
 
 
 @pytest.mark.parametrize(
-    "x", [torch.tensor(0.5), torch.rand(1), torch.rand(1, 3).expand(4, 3), torch.rand(4, 6)[:, ::2], torch.rand(2, 3).t()]
+    "x",
+    [torch.tensor(0.5), torch.rand(1), torch.rand(1, 3).expand(4, 3), torch.rand(4, 6)[:, ::2], torch.rand(2, 3).t()],
 )
 def test_inputs_of_any_shape_and_layout(x: Tensor) -> None:
     for point in points(lambda x, y: x * y, x, x + 1).values():
