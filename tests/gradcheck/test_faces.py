@@ -51,7 +51,7 @@ def test_a_wrong_closed_form_is_refused_with_its_element() -> None:
     ("form", "verdict"),
     [
         (lambda g, x, y: (g * y.sin())[:1], "fail"), (lambda g, x, y: {"z": g}, "fail"), (lambda g, x, y: {}, "fail"),
-        (lambda g, x, y: (g * y.sin() * (1 + 1e-9),), "precision"), (lambda g, x, y: (g * y.sin() * torch.nan,), "nonfinite"),
+        (lambda g, x, y: (g * y.sin() * (1 + 1e-9),), "precision"), (lambda g, x, y: (g * y.sin() * torch.nan,), "nonfinite"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_a_closed_form_that_is_slightly_or_grossly_wrong(form: Callable[..., Any], verdict: str) -> None:
