@@ -56,7 +56,11 @@ _SIDES: dict[str, Sides] = {
     **dict.fromkeys(
         ("softshrink", "hardshrink"), lambda x, at=0.5, *rest, **named: _between(x, -at, at)
     ),
-    **dict.fromkeys(("round", "round_", "floor", "floor_", "ceil", "trunc", "frac"), lambda x, *r, **n: (x.trunc(),)),
+    **dict.fromkeys(("floor", "floor_", "frac"), lambda x, *rest, **named: (x.floor(),)),
+    **dict.fromkeys(("remainder", "fmod"), lambda x, by, *rest, **named: ((x / by).floor(),)),
+    **dict.fromkeys(("round", "round_"), lambda x, *rest, decimals=0, **named: ((x * 10.0**decimals).round(),)),
+    **dict.fromkeys(("ceil", "ceil_"), lambda x, *rest, **named: (x.ceil(),)),
+    **dict.fromkeys(("trunc", "trunc_"), lambda x, *rest, **named: (x.trunc(),)),
     **dict.fromkeys(("smooth_l1_loss", "huber_loss"), _loss(float)),
     **dict.fromkeys(("linalg_vector_norm", "norm"), lambda x, p=2, *rest, **named: _norm(x, p)),
     "dist": lambda a, b, p=2, *rest, **named: _norm(a - b, p),

@@ -49,7 +49,7 @@ def _repeatedly(value: Tensor, at: Tensor, order: int) -> list[float]:
         try:
             (slope,) = torch.autograd.grad(value, [at], create_graph=number < order, allow_unused=True)
         except Exception as error:  # not implemented, marked once_differentiable, …
-            if number == 1:
+            if number == order == 1:  # a first derivative that is to be differentiated again is a mode to offer
                 raise
             raise Missing(str(error).partition("\n")[0]) from None
         if slope is None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gradtrain.gradcheck.callee import Callee
 from gradtrain.gradcheck.kinks import Trace
+from gradtrain.gradcheck.trial import scale_of
 
 UNIQUE = frozenset(
     ("scatter", "scatter_", "index_copy", "index_copy_", "index_put", "index_put_", "put", "put_", "_index_put_impl_",
@@ -51,6 +52,8 @@ def drawn(callee: Callee, forward: Trace, trace: Trace, generator: torch.Generat
     if moved:
         if any(bool((x > 0).all() or (x < 0).all()) for x in moved.values()):
             yield Point("other signs", {name: x * _signs(x, generator) for name, x in moved.items()})
+        if any(_special(x) for x in moved.values()):
+            yield Point("numbers beside them", {name: _beside(x, generator) for name, x in moved.items()})
         if not any(name.lstrip("_").startswith(("linalg_", "geqrf")) for name in forward.called):
             yield Point("zeros and ties", _tied(moved, generator), corner=True)  # matrices would become singular
         if others := _coincident(callee, moved):
@@ -82,6 +85,16 @@ def drawn(callee: Callee, forward: Trace, trace: Trace, generator: torch.Generat
 
 def _signs(x: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randint(0, 2, x.shape, generator=generator).to(x.dtype) * 2 - 1
+
+
+def _special(x: Tensor) -> bool:
+    """Whether there are whole numbers or equal ones: functions may turn there, and differences decide less."""
+    return bool((x == x.round()).any()) or len(torch.unique(x)) < x.numel()
+
+
+def _beside(x: Tensor, generator: torch.Generator) -> Tensor:
+    u = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.dtype)
+    return x + 0.05 * scale_of(x) * u
 
 
 def _tied(moved: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

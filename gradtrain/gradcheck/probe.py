@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,18 @@ class Probe:
     def slack(self, tolerance: float) -> float:
         """A relative tolerance for float64, in the precision that the proof has."""
         return max(tolerance, 100 * self.epsilon)
+
+
+def magnitude(tensors: Iterable[Tensor]) -> float:
+    """The Euclidean norm of all numbers together, also where their squares overflow or vanish."""
+    each = [tensor.double() for tensor in tensors]
+    square = sum(float(x.square().sum()) for x in each)
+    if 1e-250 < square < math.inf:
+        return math.sqrt(square)
+    largest = max((float(x.abs().max()) for x in each if x.numel()), default=0.0)
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    return largest * math.sqrt(sum(float((x / largest).square().sum()) for x in each))
 
 
 def floating(answer: Any) -> dict[str, Tensor]:

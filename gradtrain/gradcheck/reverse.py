@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradtrain.gradcheck.finding import EXACT, Verdict
-from gradtrain.gradcheck.probe import Probe, Values
+from gradtrain.gradcheck.probe import Probe, Values, magnitude
 from gradtrain.gradcheck.slopes import LEVELS, STARTS, Line, Slope, central, one_sided
 
 Weights = Mapping[str, Tensor]
@@ -76,8 +76,7 @@ def pulls(probe: Probe, weights: Sequence[tuple[str, Weights]]) -> list[Pull]:
                 {name: torch.zeros_like(leaf) if g is None else _dense(g).detach().to(leaf.dtype)
                  for (name, leaf), g in zip(probe.leaves.items(), grads, strict=True)},
                 frozenset(name for name, g in zip(probe.leaves, grads, strict=True) if g is not None),
-                math.sqrt(sum(float((w * outputs[name].detach()).double().square().sum())
-                              for name, w in weight.items())),
+                magnitude(w * outputs[name].detach() for name, w in weight.items()),
             )
         )  # fmt: skip
     return found
@@ -166,13 +165,13 @@ class Known(NamedTuple):
 
 
 def _automatic(pull: Pull, direction: Values) -> Known:
-    value, square, mass = 0.0, 0.0, 0.0
+    value, size, mass = 0.0, 0.0, 0.0
     for name, u in direction.items():
         terms = (pull.gradient[name] * u).double()
         value += float(terms.sum())
-        square += float(terms.square().sum())
+        size = math.hypot(size, magnitude([terms]))
         mass += float(terms.abs().sum())
-    return Known(value, math.sqrt(square), mass)
+    return Known(value, size, mass)
 
 
 def _tight(slope: Slope, scale: float, size: float, epsilon: float) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gradtrain.gradcheck.modes import exactly
-from gradtrain.gradcheck.probe import Probe, Values
+from gradtrain.gradcheck.probe import Probe, Values, magnitude
 from gradtrain.gradcheck.reverse import Measured, Pull, compare, line, sided
 
 FLOOR = 1e-9
@@ -98,7 +98,7 @@ def _frozen(probe: Probe, direction: Values, pull: Pull) -> tuple[Measured | Non
 def _known(pull: Pull, direction: Values) -> tuple[float, float, float]:
     terms = [(pull.gradient[name] * u).double().flatten() for name, u in direction.items()]
     together = torch.cat(terms)
-    return float(together.sum()), float(together.norm()), float(together.abs().sum())
+    return float(together.sum()), magnitude(terms), float(together.abs().sum())
 
 
 def _joined(both: list[dict[str, int] | None]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from gradtrain.gradcheck.finding import EXACT, Verdict
 from gradtrain.gradcheck.kinks import traced
 from gradtrain.gradcheck.locate import locate
 from gradtrain.gradcheck.modes import exactly
+from gradtrain.gradcheck.probe import magnitude
 from gradtrain.gradcheck.reverse import ROUNDING, Measured, Pull, compare, line
 from gradtrain.gradcheck.singular import judged
 from gradtrain.gradcheck.slopes import central
@@ -73,7 +74,7 @@ def _settled(trial: Trial, name: str, joint: Sequence[Measured], limit: float) -
     scale = scale_of(trial.probe.leaves[name])
     rows = []
     for pull, found in zip(trial.pulls, joint, strict=True):
-        size = scale * float(pull.gradient[name].double().norm())
+        size = scale * magnitude([pull.gradient[name]])
         open_ = max(abs(found.automatic - found.numeric), found.error)
         if size == 0 or open_ > limit * size:
             return False
@@ -182,7 +183,7 @@ def rounded(trial: Trial, name: str, pull: Pull, found: Measured) -> tuple[Verdi
     if trial.probe.epsilon > 1e-10:
         return found.verdict, found.note
     casts = traced(lambda: trial.probe.at(trial.probe.moved({}, 0.0))).casts
-    half = any(cast.endswith("16") for cast in casts)
+    half = any(cast.endswith(("16", "complex32")) for cast in casts)
     if casts and (found.verdict == "unresolved" or half or relative < 1e-3 or _coarsely(trial, name, pull) < 1e-3):
         return "precision", f"a cast inside loses digits: {casts[0]}"
     if found.verdict == "fail" and relative < ROUNDING:
@@ -221,7 +222,7 @@ def _without_graph(trial: Trial, names: Sequence[str]) -> bool:
         return right
     outputs = trial.probe.outputs()
     for name, weight in trial.detached.items():
-        size = math.sqrt(float((outputs[name].detach() * weight[name]).double().square().sum()))
+        size = magnitude([outputs[name].detach() * weight[name]])
         pull = Pull(weight, name, {n: torch.zeros_like(x) for n, x in trial.probe.leaves.items()}, frozenset(), size)
         direction = trial.direction(names)
         (found,) = compare(trial.probe, direction, [pull])

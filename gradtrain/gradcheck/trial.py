@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gradtrain.gradcheck.callee import Callee, with_clones
 from gradtrain.gradcheck.finding import Ledger, Verdict, same_bits
-from gradtrain.gradcheck.probe import Probe, Unfit
+from gradtrain.gradcheck.probe import Probe, Unfit, magnitude
 from gradtrain.gradcheck.reverse import Measured, Pull, Weights, pulls
 
 
@@ -70,7 +70,7 @@ def scale_of(leaf: Tensor) -> float:
     x = leaf.detach()
     if not x.numel():
         return 1.0
-    size = float(x.double().square().mean().sqrt())
+    size = magnitude([x]) / math.sqrt(x.numel())
     spread = float(x.double().std(unbiased=False)) if x.numel() > 1 else 0.0
     scale = spread if spread > 1e-6 * size else size
     return scale if 0 < scale < math.inf else 1.0

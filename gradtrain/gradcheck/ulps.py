@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gradtrain.gradcheck.callee import Callee, at_precision, converted
 from gradtrain.gradcheck.finding import Ledger
+from gradtrain.gradcheck.probe import magnitude
 from gradtrain.gradcheck.reverse import Weights, pulls
 
 FAIL = 256.0
@@ -52,7 +53,8 @@ def _error(callee: Callee, weights: Weights, dtype: torch.dtype) -> tuple[float,
     turned = flips(sides, traced(lambda: exact.at(dict(exact.leaves))))
     size = _norm(expected)
     limit = torch.finfo(dtype).max / 4
-    if turned is None or turned or size == 0 or not size < limit or _largest(expected) > limit:
+    least = torch.finfo(dtype).tiny / eps
+    if turned is None or turned or not least < size < limit or _largest(expected) > limit:
         return None
     moved = _shaken(high, eps)
     natural = max(size, _natural(high, weights))
@@ -65,9 +67,10 @@ def _natural(callee: Callee, weights: Weights) -> float:
     """The size of the outputs over the spread of the inputs: what a gradient is before its terms cancel."""
     probe = callee.probe()
     outputs = probe.at(dict(probe.leaves))
-    size = math.sqrt(sum(float((w * outputs[name]).double().square().sum()) for name, w in weights.items()))
+    size = magnitude(w * outputs[name] for name, w in weights.items())
     spreads = [float(x.detach().double().std(unbiased=False)) for x in probe.leaves.values() if x.numel() > 1]
-    smallest = min((spread for spread in spreads if spread > 0), default=math.inf)
+    size_alone = max((_largest({"": x.detach()}) for x in probe.leaves.values()), default=0.0) or math.inf
+    smallest = min((spread for spread in spreads if spread > 0), default=size_alone)
     return size / smallest
 
 
@@ -106,7 +109,7 @@ def _gradient(callee: Callee, weights: Weights) -> Mapping[str, Tensor]:
 
 
 def _norm(gradient: Mapping[str, Tensor]) -> float:
-    return math.sqrt(sum(float(g.square().sum()) for g in gradient.values()))
+    return magnitude(gradient.values())
 
 
 def _minus(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -37,7 +37,11 @@ TURNING: dict[str, tuple[Callable[[Tensor], Any], list[float], list[float]]] = {
     "median": (lambda x: x.median(0).values, [0.0, 0.1, 0.2], [0.1, 0.0, 0.2]),
     "pool": (lambda x: F.max_pool1d(x.view(1, 1, -1), 2), [0.0, 0.1], [0.1, 0.0]),
     "comparison": (lambda x: torch.where(x > 0.5, x, 2 * x), [0.4], [0.6]),
-    "round": (torch.round, [0.9], [1.1]),
+    "round": (torch.round, [0.4], [0.6]),
+    "round to a decimal": (lambda x: x.round(decimals=1), [0.14], [0.16]),
+    "trunc": (torch.trunc, [0.9], [1.1]),
+    "ceil": (torch.ceil, [0.9], [1.1]),
+    "remainder": (lambda x: x % 0.7, [0.6], [0.8]),
     "floor": (torch.floor, [0.9], [1.1]),
     "huber": (lambda x: F.huber_loss(x, torch.zeros_like(x), delta=0.3), [0.2], [0.4]),
     "smooth l1": (lambda x: F.smooth_l1_loss(x, torch.zeros_like(x), beta=0.3), [0.2], [0.4]),
@@ -65,6 +69,10 @@ def test_a_unit_on_its_other_side_is_seen(name: str) -> None:
 
 def test_a_euclidean_norm_does_not_turn_where_a_number_changes_its_sign() -> None:
     assert flips(at(torch.norm, [0.1, 0.2]), at(torch.norm, [0.1, -0.2])) == {}
+
+
+def test_rounding_does_not_turn_at_whole_numbers() -> None:
+    assert flips(at(torch.round, [1.99]), at(torch.round, [2.01])) == {}
 
 
 def test_every_unit_is_counted_under_its_operator() -> None:

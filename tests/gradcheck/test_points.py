@@ -24,7 +24,7 @@ def points(function: Callable[..., Any], *inputs: Any, seed: int = 0) -> dict[st
     return {point.what: point for point in found}
 
 
-X = torch.tensor([[0.3, -1.2, 2.0], [0.7, 0.1, -0.5]], dtype=torch.float64)
+X = torch.tensor([[0.3, -1.2, 2.1], [0.7, 0.1, -0.5]], dtype=torch.float64)
 
 
 def test_zeros_and_ties_have_both() -> None:
@@ -49,6 +49,15 @@ def test_other_signs_only_where_all_are_the_same() -> None:
     assert "other signs" not in points(torch.sin, X)
     x = points(torch.sin, X.abs())["other signs"].values["input"]
     assert torch.equal(x.abs(), X.abs())
+
+
+def test_a_point_with_whole_or_equal_numbers_has_a_generic_one_beside_it() -> None:
+    assert "numbers beside them" not in points(torch.sin, torch.randn(5))
+    for special in (torch.tensor([0.0, 0.3, 1.7]), torch.tensor([0.3, 0.3, 1.7])):
+        x = points(torch.sin, special)["numbers beside them"].values["input"]
+        assert len(x.unique()) == 3
+        assert not bool((x == x.round()).any())
+        assert torch.allclose(x, special.double(), rtol=0, atol=0.3)
 
 
 def test_inputs_that_coincide_in_a_part() -> None:

@@ -65,3 +65,10 @@ def test_a_module_keeps_its_own_precision() -> None:
     gradtrain.gradcheck(net, draw(3, 5).bfloat16())
     assert net.weight.dtype == torch.bfloat16
     assert torch.equal(net.weight.detach(), before)
+
+
+def test_what_float32_cannot_hold_is_not_looked_at_in_float32() -> None:
+    for factor in (1e-100, 1e100):
+        report = gradtrain.gradcheck(lambda x, factor=factor: factor * x.sin(), draw(4))
+        assert report.ok
+        assert "float32 gradient" not in {finding.check for finding in report.findings}
