@@ -47,6 +47,10 @@ class Memory:
             out = self.patience_is_out(run)
         return improved, out
 
+    def protected(self) -> set[int]:
+        """Steps whose checkpoints are never retired."""
+        return {self.best_step} if self.best_step is not None else set()
+
     def patience_is_out(self, run: Run) -> bool:
         """Whether early stopping has waited as long as it was told to."""
         return run.early_stopping is not None and self.since >= run.early_stopping.patience

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 
+from gradtrain import saving
 from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
@@ -272,73 +273,14 @@ class Runner:
 
     def save(self) -> None:
         """Commit a checkpoint of this step."""
-        parts, memory = self.parts, self.memory
-        tensors, numbers = state.capture(
-            parts.networks, self.phase.distinct, self.phase.rate, parts.precision, parts.task, parts.pipeline
-        )
-        kept = {**vars(memory), "seconds": self.seconds(), "journal": self.journal.offset()}
-        facts = {
-            "numbers": numbers,
-            "memory": kept,
-            "measured": self.measured,
-            "kind": parts.kind,
-            "labels": list(parts.labels),
-            "features": list(parts.features),
-            "facts": asdict(parts.source),
-        }
-        path = checkpoint.save(
-            self.folder.checkpoints,
-            self.step,
-            tensors,
-            facts,
-            keep=self.run.checkpoint.keep,
-            protect=self.protected(),
-            finite=(state.WEIGHTS,),
-        )
+        memory = replace(self.memory, seconds=self.seconds(), journal=self.journal.offset())
+        path = saving.save(self.folder, self.run, self.parts, self.phase, self.step, memory, self.measured)
         self.display.saved(self.step, str(path), memory.best_step == self.step)
-
-    def protected(self) -> set[int]:
-        """Steps whose checkpoints are never retired."""
-        return {self.memory.best_step} if self.memory.best_step is not None else set()
 
     def restored(self) -> int:
         """Take everything back from the newest checkpoint that is whole; the step it was made at."""
-        found = checkpoint.newest(self.folder.checkpoints, warn=self.display.warn)
-        lines = state.mismatches(found.tensors, self.parts.networks)
-        if lines:
-            raise Problem(
-                "checkpoint-model",
-                "the checkpoint was made by another model",
-                Place(str(found.path)),
-                "; ".join(lines[:10]),
-                "resume with the config it was made with",
-            )
-        parts = self.parts
-        self.phase = next(phase for phase in parts.phases if found.step <= phase.end)
-        self.phase.begin()
-        try:
-            state.restore(
-                found.tensors,
-                found.facts["numbers"],
-                parts.networks,
-                self.phase.distinct,
-                self.phase.rate,
-                parts.precision,
-                parts.task,
-            )
-            self.memory, self.measured = Memory(**found.facts["memory"]), found.facts["measured"]
-            checkpoint.retire(
-                self.folder.checkpoints, found.step, keep=self.run.checkpoint.keep, protect=self.protected()
-            )
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            why = f"it does not hold what this run needs ({type(error).__name__}: {error})"
-            raise Problem(
-                "checkpoint-model",
-                "the checkpoint was made by another run",
-                Place(str(found.path)),
-                why,
-                "put back the config that the run was made with",
-            ) from None
+        found = saving.restore(self.folder, self.run, self.parts, self.display.warn)
+        self.phase, self.memory, self.measured = found.phase, found.memory, found.measured
         return found.step
 
     def nonfinite(self, error: NonFinite) -> Problem:

@@ -50,6 +50,7 @@ ROOMS = {
     "report": (5, "report"),
     "drawing": (5, "drawing"),
     "memory": (5, "memory"),
+    "saving": (5.5, "saving"),
     "run": (6, "run"),
     "start": (6.1, "start"),
     "explain": (6.2, "explain"),

@@ -1,0 +1,94 @@
+"""A run's checkpoints: everything it needs to go on bit by bit, and how it goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from gradtrain.assemble import Parts
+from gradtrain.components.metrics import Value
+from gradtrain.config.sections import Run
+from gradtrain.memory import Memory
+from gradtrain.problems import Place, Problem
+from gradtrain.storage import checkpoint
+from gradtrain.storage.folder import RunFolder
+from gradtrain.training import state
+from gradtrain.training.phase import Phase
+
+Results = dict[str, dict[str, Value]]
+"""Split → metric → value."""
+
+
+class Restored(NamedTuple):
+    """Where a run goes on."""
+
+    step: int
+    phase: Phase
+    """The one that the step belongs to."""
+    memory: Memory
+    measured: Results
+
+
+def save(folder: RunFolder, run: Run, parts: Parts, phase: Phase, step: int, memory: Memory, measured: Results) -> Path:
+    """Commit a checkpoint of a run between two steps. Raises `Problem`: numerical, resources."""
+    tensors, numbers = state.capture(
+        parts.networks, phase.distinct, phase.rate, parts.precision, parts.task, parts.pipeline
+    )
+    facts = {
+        "numbers": numbers,
+        "memory": vars(memory),
+        "measured": measured,
+        "kind": parts.kind,
+        "labels": list(parts.labels),
+        "features": list(parts.features),
+        "facts": asdict(parts.source),
+    }
+    return checkpoint.save(
+        folder.checkpoints,
+        step,
+        tensors,
+        facts,
+        keep=run.checkpoint.keep,
+        protect=memory.protected(),
+        finite=(state.WEIGHTS,),
+    )
+
+
+def restore(folder: RunFolder, run: Run, parts: Parts, warn: Callable[[Problem], None]) -> Restored:
+    """Take everything back from the newest checkpoint that is whole. Raises `Problem` (checkpoint)."""
+    found = checkpoint.newest(folder.checkpoints, warn=warn)
+    lines = state.mismatches(found.tensors, parts.networks)
+    if lines:
+        raise Problem(
+            "checkpoint-model",
+            "the checkpoint was made by another model",
+            Place(str(found.path)),
+            "; ".join(lines[:10]),
+            "resume with the config it was made with",
+        )
+    phase = next(phase for phase in parts.phases if found.step <= phase.end)
+    phase.begin()
+    try:
+        state.restore(
+            found.tensors,
+            found.facts["numbers"],
+            parts.networks,
+            phase.distinct,
+            phase.rate,
+            parts.precision,
+            parts.task,
+        )
+        memory = Memory(**found.facts["memory"])
+        checkpoint.retire(folder.checkpoints, found.step, keep=run.checkpoint.keep, protect=memory.protected())
+        return Restored(found.step, phase, memory, found.facts["measured"])
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        why = f"it does not hold what this run needs ({type(error).__name__}: {error})"
+        raise Problem(
+            "checkpoint-model",
+            "the checkpoint was made by another run",
+            Place(str(found.path)),
+            why,
+            "put back the config that the run was made with",
+        ) from None
