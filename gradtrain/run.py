@@ -201,14 +201,17 @@ class Runner:
             "seconds": round(self.seconds(), 3),
         }
         if self.run.logging.layers:
-            line["grad_norms"] = {
-                n.name: float(n.tensor.grad.norm()) for n in self.parts.parameters if n.tensor.grad is not None
-            }
+            line["grad_norms"] = self.norms()
         self.journal.write(line)
 
     def shown(self, step: Step) -> None:
         norm = step.norm if step.norm is not None else self.phase.updates[-1].gradient_norm()
-        self.display.step(step.number, float(step.total), step.rate, float(norm))
+        norms = self.norms() if self.display.detailed else {}
+        self.display.step(step.number, float(step.total), step.rate, float(norm), norms)
+
+    def norms(self) -> dict[str, float]:
+        """The norm of every parameter's gradient, by its name."""
+        return {n.name: float(n.tensor.grad.norm()) for n in self.parts.parameters if n.tensor.grad is not None}
 
     def epoch(self, step: int) -> int:
         """The epoch that a step belongs to, from 1."""

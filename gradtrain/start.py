@@ -25,7 +25,8 @@ from gradtrain.config.scalars import dump
 from gradtrain.config.sections import Run
 from gradtrain.feed import facts_after, target_kind
 from gradtrain.problems import Place, Problem, quote, safe
-from gradtrain.report.display import Display, display
+from gradtrain.report.charts import display
+from gradtrain.report.display import Display
 from gradtrain.run import Outcome, execute
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder
@@ -79,21 +80,20 @@ def start(
     overrides: Sequence[str] = (),
     folder: Path | None = None,
     dry_run: bool = False,
-    as_json: bool = False,
     shown: Display | None = None,
 ) -> Outcome:
     """Train a config from its beginning. Raises `Problem`s."""
     config = read(path, profile, overrides)
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="gradtrain-") as temporary:
-            return _dry(config, Path(temporary), shown or display(as_json))
+            return _dry(config, Path(temporary), shown or display())
     base = Path.cwd()
     run, parts, warnings = prepare(config, base)
     kept = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
     with kept.lock():
         kept.write("environment.json", json.dumps(_environment(run, parts, base, config), indent=1) + "\n")
         kept.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
-        return execute(run, parts, kept, shown or display(as_json), warnings)
+        return execute(run, parts, kept, shown or display(), warnings)
 
 
 def _dry(config: Config, place: Path, shown: Display) -> Outcome:
@@ -103,7 +103,7 @@ def _dry(config: Config, place: Path, shown: Display) -> Outcome:
         return execute(run, parts, folder, shown, warnings, limit=1)
 
 
-def go_on(path: Path, *, as_json: bool = False, shown: Display | None = None) -> Outcome:
+def go_on(path: Path, *, shown: Display | None = None) -> Outcome:
     """Resume a run. A finished one stays as it is. Raises `Problem`s."""
     folder = RunFolder.open(path)
     status = folder.status()
@@ -119,7 +119,7 @@ def go_on(path: Path, *, as_json: bool = False, shown: Display | None = None) ->
             run,
             parts,
             folder,
-            shown or display(as_json),
+            shown or display(),
             warnings + _edited(folder, config) + _changed(folder, run, parts, config),
             resume=not fresh,
         )

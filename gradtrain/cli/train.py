@@ -22,11 +22,12 @@ def train(
         bool,
         typer.Option("--dry-run", help="One step, one batch of every split, one checkpoint; leaves nothing behind."),
     ] = False,
+    live: Annotated[bool, typer.Option("--live", help="Draw charts below the progress line.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one a line.")] = False,
 ) -> int:
     """Train what one config describes."""
+    from gradtrain.report.charts import display
     from gradtrain.start import start
 
-    return start(
-        config, profile=profile, overrides=overrides or [], folder=run, dry_run=dry_run, as_json=as_json
-    ).exit_code
+    shown = display(as_json, live)
+    return start(config, profile=profile, overrides=overrides or [], folder=run, dry_run=dry_run, shown=shown).exit_code

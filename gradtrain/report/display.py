@@ -41,10 +41,13 @@ class Plan:
 class Display(Protocol):
     """Everything a run tells its user, in the order in which it happens."""
 
+    detailed: bool
+    """Whether `step` wants the norms of all gradients."""
+
     def begin(self, plan: Plan) -> None: ...
 
-    def step(self, number: int, loss: float, rate: float, norm: float | None) -> None:
-        """Called at the display's own interval (`wants`), with numbers."""
+    def step(self, number: int, loss: float, rate: float, norm: float | None, norms: Mapping[str, float]) -> None:
+        """Called at the display's own interval (`wants`), with numbers; `norms` is empty unless it is `detailed`."""
 
     def wants(self, number: int) -> bool:
         """Whether `step` should be called for this step: asked every step, so it must cost nothing."""
@@ -78,7 +81,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class _Interval:
+class Interval:
     """Asks for numbers a few times a second: the clock is read every step, the tensors are not."""
 
     def __init__(self, seconds: float) -> None:
@@ -95,9 +98,11 @@ class _Interval:
 class Live:
     """A progress line that fits 80 columns, and a line of its own for every evaluation."""
 
+    detailed = False
+
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.interval = _Interval(0.1)
+        self.interval = Interval(0.1)
         self.seen: dict[str, float] = {}
 
     def begin(self, plan: Plan) -> None:
@@ -119,7 +124,7 @@ class Live:
     def wants(self, number: int) -> bool:
         return self.interval()
 
-    def step(self, number_: int, loss: float, rate: float, norm: float | None) -> None:
+    def step(self, number_: int, loss: float, rate: float, norm: float | None, norms: Mapping[str, float]) -> None:
         plan, wide = self.plan, self.console.width >= 110
         epochs = -(-plan.steps // plan.per_epoch)
         epoch = min(epochs, (number_ - 1) // plan.per_epoch + 1)
@@ -178,9 +183,11 @@ class _Left(ProgressColumn):
 class Lines:
     """Plain lines for logs and pipes: one every few seconds, one for every evaluation; no escape codes."""
 
+    detailed = False
+
     def __init__(self, stream: Any = None, seconds: float = 5.0) -> None:
         self.stream = stream or sys.stderr
-        self.interval = _Interval(seconds)
+        self.interval = Interval(seconds)
         self.console = Console(file=self.stream, width=100, no_color=True, force_terminal=False, legacy_windows=False)
 
     def begin(self, plan: Plan) -> None:
@@ -193,7 +200,7 @@ class Lines:
     def wants(self, number: int) -> bool:
         return self.interval() or number == self.plan.steps
 
-    def step(self, number_: int, loss: float, rate: float, norm: float | None) -> None:
+    def step(self, number_: int, loss: float, rate: float, norm: float | None, norms: Mapping[str, float]) -> None:
         speed = (number_ - self.plan.start) * self.plan.samples / max(1e-9, time.monotonic() - self.started)
         grad = f" grad_norm {number(norm)}" if norm is not None else ""
         self.say(
@@ -251,7 +258,7 @@ class Events(Lines):
             steps_per_epoch=plan.per_epoch,
         )
 
-    def step(self, number_: int, loss: float, rate: float, norm: float | None) -> None:
+    def step(self, number_: int, loss: float, rate: float, norm: float | None, norms: Mapping[str, float]) -> None:
         self.emit("step", step=number_, loss=loss, lr=rate, grad_norm=norm)
 
     def evaluated(self, number_: int, split: str, values: Mapping[str, Any]) -> None:
@@ -282,11 +289,3 @@ def _values(values: Mapping[str, Any]) -> str:
 
 def _thousands(value: float) -> str:
     return f"{value / 1e6:.1f}M" if value >= 1e6 else f"{value / 1e3:.0f}k" if value >= 1e4 else f"{value:.0f}"
-
-
-def display(as_json: bool) -> Display:
-    """The display for this process's streams. Progress goes to stderr, so that stdout stays the command's answer."""
-    if as_json:
-        return Events()
-    console = Console(stderr=True)
-    return Live(console) if console.is_terminal and not console.is_dumb_terminal else Lines()

@@ -98,7 +98,9 @@ class Silent:
     def wants(self, number: int) -> bool:
         return False
 
-    def step(self, number: int, loss: float, rate: float, norm: float | None) -> None: ...
+    detailed = False
+
+    def step(self, number: int, loss: float, rate: float, norm: float | None, norms: Mapping[str, float]) -> None: ...
 
     def evaluated(self, number: int, split: str, values: Mapping[str, Any]) -> None: ...
 
