@@ -16,7 +16,8 @@ from gradtrain.config.sections import Run, Sampling
 from gradtrain.drawing import drawn, files
 from gradtrain.feed import facts_after
 from gradtrain.problems import Problem
-from gradtrain.start import Trained, begun_in, chosen, fit, prepare, reopen
+from gradtrain.provenance import begun_in
+from gradtrain.start import Trained, chosen, fit, prepare, reopen
 from gradtrain.storage.files import make_folders, refused, write_atomically
 from gradtrain.storage.folder import RunFolder
 from gradtrain.training.batches import Batches

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from gradtrain.assemble import Parts, assemble, best, device_of, dtype_of, facts_from, network_of
@@ -24,7 +20,8 @@ from gradtrain.config.load import Config, read
 from gradtrain.config.scalars import dump
 from gradtrain.config.sections import Run
 from gradtrain.feed import facts_after, target_kind
-from gradtrain.problems import Place, Problem, quote, safe
+from gradtrain.problems import Place, Problem, quote, several
+from gradtrain.provenance import RECORD, begun_in, changes, classes_of, keep, numbered, recorded
 from gradtrain.report.charts import display
 from gradtrain.report.display import Display
 from gradtrain.run import Outcome, execute
@@ -35,20 +32,18 @@ from gradtrain.training.evaluation import measure
 from gradtrain.training.precision import warning
 from gradtrain.training.samples import Pipeline
 
-UNFELT = ("name", "logging")
-"""Sections of a config that no weight depends on."""
 RUNS = Path("runs")
 """Where runs are kept, relative to where the command is started."""
 
 
-def prepare(config: Config, base: Path) -> tuple[Run, Parts, list[Problem]]:
+def prepare(config: Config, base: Path, labels: Sequence[str] = ()) -> tuple[Run, Parts, list[Problem]]:
     """The validated run and its parts. Raises `Problem`s: configuration, data, resources.
 
-    `base` is where relative paths of data begin.
+    `base` is where relative paths of data begin; `labels` are the classes of a run that goes on, in their order.
     """
     data = config.data()
     config.run(data.source.facts(), check)  # what is wrong with the config is said before its data is read
-    examples: Examples = data.source.load(base)
+    examples: Examples = numbered(data.source.load(base), labels)
     places: dict[int, Place] = {}
 
     def checked(run: Run, composer: Any, facts: Any) -> None:
@@ -91,7 +86,7 @@ def start(
     run, parts, warnings = prepare(config, base)
     kept = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
     with kept.lock():
-        kept.write("environment.json", json.dumps(_environment(run, parts, base, config), indent=1) + "\n")
+        kept.write(RECORD, json.dumps(recorded(run, parts, base, config), indent=1) + "\n")
         kept.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
         return execute(run, parts, kept, shown or display(), warnings)
 
@@ -103,26 +98,26 @@ def _dry(config: Config, place: Path, shown: Display) -> Outcome:
         return execute(run, parts, folder, shown, warnings, limit=1)
 
 
-def go_on(path: Path, *, shown: Display | None = None) -> Outcome:
-    """Resume a run. A finished one stays as it is. Raises `Problem`s."""
+def go_on(path: Path, *, allowed: Sequence[str] = (), exact: bool = False, shown: Display | None = None) -> Outcome:
+    """Resume a run. A finished one stays as it is. Raises `Problem`s.
+
+    `allowed` are keys of the config whose change is meant; `exact` refuses whatever could change a bit.
+    """
     folder = RunFolder.open(path)
     status = folder.status()
     if status.get("state") == "finished":
         print(f"{path}: already complete", file=sys.stderr)
         return Outcome("finished", "already complete", int(status.get("step", 0)))
     with folder.lock():
-        base = begun_in(folder)
         config = read(folder.path / "config.yaml")
-        run, parts, warnings = prepare(config, base)
-        fresh = not checkpoint.steps(folder.checkpoints)
-        return execute(
-            run,
-            parts,
-            folder,
-            shown or display(),
-            warnings + _edited(folder, config) + _changed(folder, run, parts, config),
-            resume=not fresh,
-        )
+        kept = checkpoint.steps(folder.checkpoints)
+        done = max(kept, default=0)
+        run, parts, warnings = prepare(config, begun_in(folder), classes_of(folder))
+        differences = changes(folder, config, run, parts, done, allowed=allowed, exact=exact)
+        if errors := [problem for problem in differences if problem.severity == "error"]:
+            raise several(errors, str(path))
+        keep(folder, config, done)
+        return execute(run, parts, folder, shown or display(), warnings + differences, resume=bool(kept))
 
 
 @dataclass
@@ -180,7 +175,9 @@ def reopen(path: Path, which: str = "best") -> Trained:
 def measured(path: Path, split: str | None = None, which: str = "best") -> tuple[str, dict[str, Any]]:
     """(the split, metric → value) of a run's own data; by default of test, else val, else train. Raises `Problem`s."""
     folder = RunFolder.open(path)
-    run, parts, _ = prepare(read(folder.path / "config.yaml"), begun_in(folder))
+    found = chosen(folder, which)
+    labels = found.facts["labels"]
+    run, parts, _ = prepare(read(folder.path / "config.yaml"), begun_in(folder), labels)
     split = split or next(name for name in ("test", "val", "train") if name in parts.splits)
     if split not in parts.splits:
         raise Problem(
@@ -189,7 +186,7 @@ def measured(path: Path, split: str | None = None, which: str = "best") -> tuple
             why=f"it has {', '.join(f'`{name}`' for name in parts.splits)}",
             help="name one of them with `--split`",
         )
-    fit(chosen(folder, which), parts.networks, run)
+    fit(found, parts.networks, run)
     values = measure(
         parts.task,
         parts.networks,
@@ -225,90 +222,3 @@ def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module], run: Run) -
             "; ".join(lines[:10]),
         )
     state.restore_weights(found.tensors, networks, average=run.averaged)
-
-
-def begun_in(folder: RunFolder) -> Path:
-    """Where the run's relative paths begin: where it was started, while that place exists."""
-    recorded = Path(str(folder.read_json("environment.json").get("directory", ".")))
-    return recorded if recorded.is_dir() else Path.cwd()
-
-
-def _environment(run: Run, parts: Parts, base: Path, config: Config) -> dict[str, Any]:
-    return {
-        "gradtrain": _version(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "device": str(parts.device),
-        "seed": run.seed,
-        "command": sys.argv,
-        "directory": str(base),
-        "config": _sections(config),
-        "data": {str(path): _hash(path) for path in parts.files},
-    }
-
-
-def _sections(config: Config) -> dict[str, str]:
-    """Section → hash of what it says, however it is written."""
-    said = {name: json.dumps(value, sort_keys=True) for name, value in config.resolved().items()}
-    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in said.items()}
-
-
-def _edited(folder: RunFolder, config: Config) -> list[Problem]:
-    """The sections of the run's config that say something else than when it began, each where it stands."""
-    then, now = folder.read_json("environment.json").get("config"), _sections(config)
-    if not isinstance(then, dict):
-        return []
-    sections = config.root.mapping or {}
-    return [
-        Problem(
-            "config-changed",
-            f"`{safe(name)}` is not what it was when the run began",
-            sections[name].at if name in sections else Place(config.path),
-            "the run goes on as it is written now: no config trains it again from the beginning",
-            "put back what was written, unless the change is meant",
-            severity="warning",
-        )
-        for name in sorted(then.keys() | now.keys(), key=lambda name: sections[name].at.line if name in sections else 0)
-        if then.get(name) != now.get(name) and name not in UNFELT
-    ]
-
-
-def _changed(folder: RunFolder, run: Run, parts: Parts, config: Config) -> list[Problem]:
-    """What is different now from when the run began, and may change its bits."""
-    then = folder.read_json("environment.json")
-    now = _environment(run, parts, Path.cwd(), config)
-    warnings = []
-    for key in ("torch", "threads", "processor", "data"):
-        if key in then and then[key] != now[key]:
-            what = (
-                "the data files have changed"
-                if key == "data"
-                else f"`{key}` was {then[key]} when the run began and is {now[key]} now"
-            )
-            warnings.append(
-                Problem(
-                    "environment-changed",
-                    what,
-                    why="the run goes on, but not bit for bit as it would have",
-                    severity="warning",
-                )
-            )
-    return warnings
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _version() -> str:
-    try:
-        return metadata.version("gradtrain")
-    except metadata.PackageNotFoundError:
-        return "source"

@@ -51,6 +51,7 @@ ROOMS = {
     "drawing": (5, "drawing"),
     "memory": (5, "memory"),
     "saving": (5.5, "saving"),
+    "provenance": (5, "provenance"),
     "run": (6, "run"),
     "start": (6.1, "start"),
     "explain": (6.2, "explain"),

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from gradtrain.config.load import read
-from gradtrain.config.scalars import dump
 from gradtrain.problems import Problem
 from gradtrain.report.compare import differences
 from gradtrain.report.display import Lines
 from gradtrain.run import Outcome
-from gradtrain.start import _sections, go_on, measured, start
+from gradtrain.start import go_on, measured, start
 from gradtrain.storage import checkpoint
 
 CONFIG = """\
@@ -203,55 +200,6 @@ def cut(folder: Path, step: int) -> None:
         if int(path.name.removeprefix("step-")) > step:
             shutil.rmtree(path)
     (folder / "status.json").unlink()
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "sections"),
-    [
-        ("name: small\n", "# by hand\nname:   small\n", []),
-        ("every: 2 steps", "every: 1 steps", []),
-        ("lr: 0.1", "lr: 0.05", [("optimizer", True)]),
-        ("clip_norm: 1.0", "clip_norm: 2.0", [("training", True)]),
-        ("every: 1 epoch", "every: 2 epochs", [("checkpoint", True)]),
-        ("seed: 5", "schedule: {step: {every: 3}, by: epoch}", [("seed", False), ("schedule", True)]),
-    ],
-)
-def test_a_config_that_was_edited_is_told_from_one_that_was_not(
-    config: Path, old: str, new: str, sections: list[tuple[str, bool]]
-) -> None:
-    folder = config.parent / "a"
-    run(config, "a", "checkpoint.every=1 epoch")
-    cut(folder, 8)
-    text = (folder / "config.yaml").read_text()
-    assert old in text
-    (folder / "config.yaml").write_text(text.replace(old, new))
-    shown = io.StringIO()
-    assert go_on(folder, shown=Lines(shown)).state == "finished"
-    lines = (folder / "config.yaml").read_text().splitlines()
-    said = r"warning\[([a-z-]+)\]: `(\w+)` is not what .*\n\s*--> \S+config\.yaml(?::(\d+):1)?\n"
-    told = re.findall(said, shown.getvalue())
-    assert [(code, name) for code, name, _ in told] == [("config-changed", name) for name, _ in sections]
-    for (_, name, line), (_, present) in zip(told, sections, strict=True):
-        assert lines[int(line) - 1].startswith(f"{name}:") if present else line == ""
-
-
-def test_a_run_of_a_time_without_hashes_goes_on_in_silence(config: Path) -> None:
-    folder = config.parent / "a"
-    run(config, "a", "checkpoint.every=1 epoch")
-    cut(folder, 8)
-    environment = json.loads((folder / "environment.json").read_text())
-    del environment["config"]
-    (folder / "environment.json").write_text(json.dumps(environment))
-    shown = io.StringIO()
-    go_on(folder, shown=Lines(shown))
-    assert "warning" not in shown.getvalue()
-
-
-@pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_config_that_was_saved_says_the_same(path: Path, tmp_path: Path) -> None:
-    one = read(path)
-    (tmp_path / "config.yaml").write_text(dump(one.resolved()))
-    assert _sections(read(tmp_path / "config.yaml")) == _sections(one)
 
 
 def test_a_folder_that_is_taken_is_refused(config: Path) -> None:

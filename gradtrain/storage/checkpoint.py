@@ -27,8 +27,8 @@ from torch import Tensor
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.storage.files import PICKLES, read_regular, refused, sync_folder, unsafe, write_new
 from gradtrain.storage.header import names_in
+from gradtrain.storage.migrations import migrated, newest_format
 
-FORMAT = 1
 FILES = ("state.safetensors", "trainer.json")
 NAME = re.compile(r"(?:\.old-)?(step-([0-9]{8,15}))")
 """`.old-step-…` is a checkpoint that makes room for a new one of the same step."""
@@ -86,7 +86,7 @@ def save(
         "trainer.json": json.dumps(facts).encode(),
     }
     manifest: dict[str, Any] = {
-        "format": FORMAT, "step": step, "gradtrain": _version(), "torch": torch.__version__,
+        "format": newest_format(), "step": step, "gradtrain": _version(), "torch": torch.__version__,
         "config_sha256": config_sha256,
         "files": {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()},
     }  # fmt: skip
@@ -275,6 +275,10 @@ def load(root: Path, step: int) -> Loaded:
         ) from None
     if not isinstance(facts, dict):
         raise _damaged(path, "trainer.json is not an object")
+    try:
+        tensors, facts = migrated(manifest["format"], tensors, facts)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise _damaged(path, f"it is not what its format says ({type(error).__name__}: {error})") from None
     return Loaded(path, manifest["step"], tensors, facts, manifest.get("config_sha256", ""))
 
 
@@ -299,19 +303,21 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise _damaged(path, "it has no manifest.json") from None
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"manifest.json cannot be read: {error}") from None
-    if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
+    written = manifest.get("format") if isinstance(manifest, dict) else None
+    if type(written) is int and written > newest_format():
         maker = manifest.get("gradtrain")
+        needed = f"gradtrain {quote(maker)}" if isinstance(maker, str) else "a newer gradtrain"
         raise Problem(
             "checkpoint-newer",
-            f"the checkpoint has format {manifest['format']}, this gradtrain reads up to {FORMAT}",
+            f"the checkpoint has format {written}, this gradtrain reads up to {newest_format()}",
             Place(str(path)),
-            f"it was made by {f'gradtrain {quote(maker)}' if isinstance(maker, str) else 'a newer gradtrain'}",
-            "upgrade gradtrain",
+            f"it was made by {needed}",
+            f"it needs {needed}{' or later' if isinstance(maker, str) else ''}: upgrade",
         )
     seal = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
     files = manifest.get("files") if isinstance(manifest, dict) else None
     sound = (
-        isinstance(manifest, dict) and seal == _seal(manifest) and manifest.get("format") == FORMAT
+        isinstance(manifest, dict) and seal == _seal(manifest) and type(written) is int and written >= 1
         and type(manifest.get("step")) is int and 0 <= manifest["step"] < LARGEST_STEP
         and isinstance(manifest.get("config_sha256", ""), str)
         and isinstance(files, dict) and set(files) == set(FILES)
