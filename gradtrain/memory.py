@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
@@ -27,6 +28,8 @@ class Memory:
     """Time spent before this process."""
     journal: int = 0
     """Length of the journal, in bytes."""
+    health: dict[str, Any] = field(default_factory=dict)
+    """What the diagnostics remember."""
 
     def judged(
         self, run: Run, best: str | None, modes: Mapping[str, str], measured: Measured, step: int

@@ -28,7 +28,7 @@ from gradtrain.storage.folder import RunFolder
 
 RECORD = "environment.json"
 
-UNFELT = re.compile(r"(gradtrain|name|logging|sampling)(\..*)?")
+UNFELT = re.compile(r"(gradtrain|name|logging|sampling|diagnostics)(\..*)?")
 """Keys that no weight, measurement or checkpoint depends on."""
 ADJUSTED = re.compile(
     r"device|training\.(epochs|steps|clip_norm|clip_value|on_nonfinite(\..*)?)|schedule\..*|evaluation(\..*)?"

@@ -11,6 +11,7 @@ from gradtrain import saving
 from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
+from gradtrain.diagnostics.monitor import Monitor
 from gradtrain.drawing import drawn, files, ready
 from gradtrain.memory import Memory, number_at
 from gradtrain.problems import Place, Problem
@@ -79,6 +80,7 @@ class Runner:
 
     def run_all(self, warnings: list[Problem], resume: bool) -> Outcome:
         start = self.restored() if resume else 0
+        self.monitor = Monitor(self.run, self.parts, self.memory.health)
         self.began = time.monotonic()
         self.journal = Journal(self.folder.journal, self.memory.journal if resume else 0, self.display.warn)
         self.display.begin(plan_of(self.run, self.parts, str(self.folder.path), start, self.best))
@@ -100,6 +102,7 @@ class Runner:
         finally:
             self.journal.close()
         self.folder.write_status(outcome.state, step=outcome.step, reason=outcome.reason, exit_code=outcome.exit_code)
+        self.display.health(self.monitor.findings.told)
         self.display.end(outcome.state, outcome.reason, outcome.results, self.seconds(), outcome.step)
         return outcome
 
@@ -117,11 +120,14 @@ class Runner:
             self.run
         ):  # stopped before this process began, but killed before it could say so
             return self.finished(self.stopped_early())
+        self.monitor.before(start)
         for step in self.steps(start):
             self.step = number = step.number
             last = number == parts.steps
-            if number % every["log"] == 0 or last:
+            if logged := number % every["log"] == 0 or last:
                 self.logged(step)
+            if logged or number == self.monitor.due:
+                self.watched(step, logged)
             if self.display.wants(number):
                 self.shown(step)
             self.draw(number, last)
@@ -139,6 +145,10 @@ class Runner:
                 )
             if patience_out:
                 return self.finished(self.stopped_early())
+            if self.monitor.fatal:
+                self.save()
+                raise self.monitor.refusal(Place(str(self.folder.path)))
+            self.monitor.before(number)
         return self.finished("done" if start < parts.steps else "already complete")
 
     def enter(self, start: int) -> None:
@@ -204,6 +214,13 @@ class Runner:
             line["grad_norms"] = self.norms()
         self.journal.write(line)
 
+    def watched(self, step: Step, logged: bool) -> None:
+        """What the diagnostics see at this step."""
+        for line in self.monitor.after(step, self.phase, logged):
+            self.journal.write(line)
+            if line["kind"] == "finding":
+                self.display.found(line)
+
     def shown(self, step: Step) -> None:
         norm = step.norm if step.norm is not None else self.phase.updates[-1].gradient_norm()
         norms = self.norms() if self.display.detailed else {}
@@ -242,6 +259,7 @@ class Runner:
                     self.measured[split] = values = self.values(split)
                     self.journal.write({"kind": "evaluation", "step": self.step, "split": split, "metrics": values})
                     self.display.evaluated(self.step, split, values)
+        self.monitor.evaluated(number_at(self.measured, "val.loss"))
         rate = self.phase.rate
         schedule = rate.schedule
         if schedule is not None and schedule.watches:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -56,6 +56,11 @@ class Composer:
             return self.use(uses[0], node)
         if components := [c for c in classes if issubclass(c, Component)]:
             return self.component(tuple(components), node)
+        choices = [
+            word for member in members if typing.get_origin(member) is Literal for word in typing.get_args(member)
+        ]
+        if isinstance(node.value, str) and node.value in choices:
+            return node.value
         for member in members:
             if typing.get_origin(member) is tuple and self.holds_records(inner := typing.get_args(member)[0]):
                 return self.items(inner, node, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradtrain.components.measures import Measure
 from gradtrain.components.schedules import Scheduled
 from gradtrain.components.schedules.constant import Constant
 from gradtrain.components.schedules.cosine import Cosine
@@ -12,6 +13,7 @@ from gradtrain.components.schedules.plateau import Plateau
 from gradtrain.config.findings import Findings, listed
 from gradtrain.config.sections import Phase, Run
 from gradtrain.problems import Place, did_you_mean, quote
+from gradtrain.registry import find, names
 
 
 class Consistency(Findings):
@@ -25,6 +27,24 @@ class Consistency(Findings):
         self.schedule()
         self.decay()
         self.targets()
+        self.diagnosed()
+
+    def diagnosed(self) -> None:
+        """What is to happen at findings that there are."""
+        known = (
+            [name for measure in names(Measure) for name in find(Measure, measure).finds]
+            if self.run.diagnostics.on
+            else []
+        )
+        for name in self.run.diagnostics.on:
+            if name not in known:
+                self.add(
+                    "unknown-finding",
+                    f"no finding is named {quote(name)}",
+                    self.at("diagnostics", "on", name),
+                    "`on` says what happens when one begins",
+                    did_you_mean(name, known, f"there are {listed(known)}"),
+                )
 
     def lengths(self) -> None:
         training = self.run.training

@@ -12,7 +12,7 @@ import annotated_types as at
 from gradtrain import registry
 from gradtrain.config import words
 from gradtrain.config.sections import Run
-from gradtrain.config.values import Duration
+from gradtrain.config.values import Duration, Percentage
 from gradtrain.registry import Component, Record, Use, about, field_docs
 from gradtrain.training.selectors import WORDS as SELECTOR_WORDS
 from gradtrain.training.selectors import Selector
@@ -102,6 +102,8 @@ class _Maker:
             return self.selector()
         if bare is Duration:
             return {"type": "string", "pattern": r"^\s*0*[1-9]\d*\s+(step|epoch)s?\s*$|^\$"}
+        if bare is Percentage:
+            return {"type": "string", "pattern": r"^\s*\d{1,3}(\.\d{1,6})?\s*%\s*$|^\$"}
         if origin in (Union, types.UnionType):
             return self.union(args)
         if origin is Literal:

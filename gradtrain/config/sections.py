@@ -11,6 +11,7 @@ from gradtrain.components.datasets import Dataset
 from gradtrain.components.initializers import Initializer
 from gradtrain.components.layers import Layers
 from gradtrain.components.losses import TargetKind, WeightedLoss
+from gradtrain.components.measures import Measure
 from gradtrain.components.metrics import Metric
 from gradtrain.components.models import Model
 from gradtrain.components.normalizations import Normalization
@@ -19,7 +20,7 @@ from gradtrain.components.optimizers import Optimizer
 from gradtrain.components.regularizers import Regularizer
 from gradtrain.components.schedules import Scheduled
 from gradtrain.components.transforms import TransformUse
-from gradtrain.config.values import Device, Duration, Every, Name
+from gradtrain.config.values import Device, Duration, Every, Name, Percent, Percentage
 from gradtrain.registry import Record, Use
 from gradtrain.stage import Misfit, Shape
 from gradtrain.training.selectors import Selector
@@ -285,6 +286,20 @@ class Sampling(Record):
     """Seed of the noise: the same every time, so that pictures can be compared."""
 
 
+class Diagnostics(Record):
+    """What is watched while the networks train, and what a finding does."""
+
+    every: Every | None = None
+    """Time between two close looks (activations, their gradients, weights before and after); by default the looks grow
+    apart, two an octave: steps 1, 2, 3, 4, 6, 8, 12, …"""
+    budget: Percent = Percentage(2.0)
+    """Largest share of the time that close looks take: where `every` asks for more, the interval is doubled."""
+    measures: Literal["all", "none"] | tuple[Measure, ...] = "all"
+    """What is measured; `none` turns it off."""
+    on: dict[str, Literal["stop", "ignore"]] = {}
+    """Name of a finding → what it does: `stop` saves the state and ends the run, `ignore` keeps it silent."""
+
+
 class Logging(Record):
     """What the journal holds."""
 
@@ -341,6 +356,8 @@ class Run(Record):
     """When to stop before the end."""
     sampling: tuple[Sampling, ...] = ()
     """What the networks make up while they train."""
+    diagnostics: Diagnostics = Diagnostics()
+    """What is watched while the networks train."""
     logging: Logging = Logging()
     """What the journal holds."""
 

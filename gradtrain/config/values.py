@@ -37,6 +37,35 @@ def _duration(text: Any) -> Any:
 
 Every: TypeAlias = Annotated[Duration, BeforeValidator(_duration)]
 
+
+@dataclass(frozen=True)
+class Percentage:
+    """A share, written `2 %`."""
+
+    number: float
+
+    @property
+    def share(self) -> float:
+        """As a fraction of one."""
+        return self.number / 100
+
+    def __str__(self) -> str:
+        return f"{self.number:g} %"
+
+
+def _percentage(text: Any) -> Any:
+    if isinstance(text, Percentage):
+        return text
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        raise ValueError(f"`{text}` has no unit: write `{text} %`")
+    found = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,6})?)\s*%\s*", text) if isinstance(text, str) else None
+    if not found or not 0 < float(found[1]) <= 100:
+        raise ValueError("a share is written `2 %`: above 0, at most 100")
+    return Percentage(float(found[1]))
+
+
+Percent: TypeAlias = Annotated[Percentage, BeforeValidator(_percentage)]
+
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

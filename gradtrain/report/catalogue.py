@@ -34,6 +34,7 @@ PLACES = {
     "initializers": "model:\n  init: {}",
     "layers": "model:\n  layers:\n    - {}",
     "losses": "loss: {}",
+    "measures": "diagnostics:\n  measures:\n    - {}",
     "metrics": "evaluation:\n  metrics:\n    - {}",
     "models": "model: {}",
     "normalizations": "normalization: {}",

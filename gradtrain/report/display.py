@@ -7,16 +7,17 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from gradtrain.problems import Problem, render, safe
-from gradtrain.report.tables import results_table
+from gradtrain.report.tables import findings_table, results_table
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ class Display(Protocol):
     def saved(self, number: int, path: str, best: bool) -> None: ...
 
     def warn(self, problem: Problem) -> None: ...
+
+    def found(self, line: Mapping[str, Any]) -> None:
+        """A finding of the diagnostics that begins or ends, as the journal has it."""
+
+    def health(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """All of them, before the end."""
 
     def end(
         self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number: int
@@ -157,6 +164,18 @@ class Live:
     def warn(self, problem: Problem) -> None:
         self.console.print(Text.from_ansi(render(problem, colour=True)), soft_wrap=True)
 
+    def found(self, line: Mapping[str, Any]) -> None:
+        style = "bold yellow" if line["event"] == "began" else "green"
+        first, *rest = _finding(line)
+        self.progress.console.print(Text(first, style=style))
+        for text in rest:
+            self.progress.console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4)))
+
+    def health(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        self.progress.stop()
+        if lines:
+            self.console.print(findings_table(lines))
+
     def end(
         self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int
     ) -> None:
@@ -217,6 +236,14 @@ class Lines:
     def warn(self, problem: Problem) -> None:
         self.say(render(problem))
 
+    def found(self, line: Mapping[str, Any]) -> None:
+        first, *rest = _finding(line)
+        self.say("\n".join([first, *(f"    {text}" for text in rest)]))
+
+    def health(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        if lines:
+            self.console.print(findings_table(lines))
+
     def end(
         self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int
     ) -> None:
@@ -270,6 +297,12 @@ class Events(Lines):
     def warn(self, problem: Problem) -> None:
         self.emit("warning", **problem.as_json())
 
+    def found(self, line: Mapping[str, Any]) -> None:
+        self.emit("finding", **{("state" if key == "event" else key): line[key] for key in line if key != "kind"})
+
+    def health(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        pass
+
     def end(
         self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int
     ) -> None:
@@ -281,6 +314,15 @@ class Events(Lines):
             seconds=round(seconds, 3),
             results={k: dict(v) for k, v in results.items()},
         )
+
+
+def _finding(line: Mapping[str, Any]) -> list[str]:
+    """A finding as it is told: one line; where it begins, what to do about it in a second one."""
+    where = safe(line["layer"] or line["network"])
+    if line["event"] == "ended":
+        return [f"✓ {line['name']}  {where}  over at step {line['step']}, began at {line['since']}"]
+    told = f"! {line['name']}  {where}  since step {line['since']}: {safe(line['evidence'])}"
+    return [told, f"{safe(line['cause'])} → {safe(line['remedy'])}"]
 
 
 def _values(values: Mapping[str, Any]) -> str:

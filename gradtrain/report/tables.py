@@ -44,3 +44,17 @@ def results_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
         cells = [f"{values[name]:.4f}" if isinstance(values.get(name), (int, float)) else "" for name in names]
         table.add_row(split, *cells)
     return table
+
+
+def findings_table(lines: Sequence[Mapping[str, Any]]) -> Table:
+    """What the diagnostics found, from when to when, and what to do about what still stands."""
+    ends = {(line["name"], line["network"], line["since"]): line["step"] for line in lines if line["event"] == "ended"}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("finding", "where", "steps", "remedy"):
+        table.add_column(name, overflow="fold")
+    for line in (line for line in lines if line["event"] == "began"):
+        end = ends.get((line["name"], line["network"], line["since"]))
+        steps = f"{line['since']} – {'end' if end is None else end}"
+        where, remedy = safe(line["layer"] or line["network"]), "" if end is not None else safe(line["remedy"])
+        table.add_row(line["name"], Text(where), steps, Text(remedy))
+    return table

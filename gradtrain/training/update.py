@@ -58,6 +58,8 @@ class Update:
         self.mean = [p.clone() for p in self.detached] if ema is not None else []
 
     constraints: Sequence[tuple[Regularizer, Sequence[Tensor]]] = ()
+    norm: Tensor | None = None
+    """Norm of the last gradient before it was clipped, where it was clipped by norm."""
 
     def __new__(cls, name: str, optimizer: Optimizer, *_: Any, **__: Any) -> Update:
         """What few rules ask for is a class of its own: it costs the others nothing."""
@@ -90,7 +92,7 @@ class Update:
             torch._foreach_clamp_max_(gradients, self.clip_value)
         if self.clip_norm is None:
             return None
-        norm = norm_of(gradients)
+        self.norm = norm = norm_of(gradients)
         if not self.guarded:
             torch._foreach_mul_(gradients, (self.clip_norm / (norm + 1e-6)).clamp(max=1.0))
             return norm

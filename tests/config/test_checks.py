@@ -116,6 +116,11 @@ CASES: dict[str, tuple[list[Change], str, int]] = {
         13,
     ),
     "metric-kind": ([("metrics: [accuracy]", "metrics: [rmse]")], "metric-kind", 12),
+    "unknown-finding": (
+        [("training:", "diagnostics: {on: {vanish: stop}}\ntraining:")],
+        "unknown-finding",
+        11,
+    ),
     "schedule-unit": ([("training:", "schedule: {cosine: {min_lr: 0.0}}\ntraining:")], "schedule-unit", 11),
     "schedule-too-long": (
         [("training:", "schedule: {cosine: {over: 9999}, by: step}\ntraining:")],

@@ -1,0 +1,63 @@
+"""How far the gradient comes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import PositiveFloat
+
+from gradtrain.components.measures import Look, Measure, Sign, norms
+
+
+class GradientFlow(Measure):
+    """How long the gradient is at the output of every layer: whether it vanishes or explodes on its way to the first.
+
+    value     ‖∂ total / ∂ a‖₂ of each layer's output a; its fall is log₁₀ of the last layer's over the first one's
+    paper     Glorot & Bengio (2010), AISTATS: it should keep its size from layer to layer; Hochreiter (1991), thesis
+    note      The length, and not the mean size of an element, is compared: it does not shrink because a layer is
+              wide. The thresholds are those of `gradtrain explain --batch`.
+    """
+
+    hooked = True
+    finds = ("vanishing", "exploding")
+    cases = [{}, {"decades": 4.0}]
+
+    decades: PositiveFloat = 3.0
+    """Powers of ten between the last layer and the first."""
+
+    def of(self, look: Look) -> Mapping[str, float]:
+        heard = [(layer.name, layer.gradient) for layer in look.layers if layer.gradient is not None]
+        return dict(zip([name for name, _ in heard], norms([g for _, g in heard]), strict=True))
+
+    def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
+        path = [(name, size) for name, size in values.items() if size > 0 and math.isfinite(size)]
+        if len(path) < 3:
+            return
+        (first, at_first), (last, at_last) = path[0], path[-1]
+        fall = math.log10(at_last / at_first)
+        steps = [
+            (math.log10(after / before), name) for (name, before), (_, after) in itertools.pairwise(path)
+        ]  # from a layer to the one behind it, which the gradient reaches before
+        told = f"in length the gradient {'falls' if fall > 0 else 'grows'} by {abs(fall):.1f} decades"
+        path_said = f"from `{last}` ({at_last:.2g}) to `{first}` ({at_first:.2g})"
+        if fall > 0.7 * self.decades:
+            yield Sign(
+                "vanishing",
+                fall / self.decades,
+                first,
+                f"{told} {path_said}, fastest at `{max(steps)[1]}`",
+                "every layer passes on only a part of the gradient: the first ones cannot learn",
+                "normalization: layer_norm   # `norm` after every linear; or activation: relu, init: kaiming_normal",
+            )
+        elif -fall > 0.7 * self.decades:
+            yield Sign(
+                "exploding",
+                -fall / self.decades,
+                first,
+                f"{told} {path_said}, fastest at `{min(steps)[1]}`",
+                "every layer passes on more gradient than it got: weights that start too large, or no normalization",
+                "init: kaiming_normal   # or normalization: layer_norm, or training: {clip_norm: 1.0}",
+            )

@@ -1,0 +1,1 @@
+"""Gradient-flow health while a run trains: what to look at, when, and what it means."""

@@ -1,0 +1,156 @@
+"""Watches a run: looks at steps, writes down what it measures, and says what is wrong, once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradtrain import registry
+from gradtrain.assemble import Parts
+from gradtrain.components.measures import Measure, Progress, Sign
+from gradtrain.config.sections import Run
+from gradtrain.diagnostics.chance import constant_answers
+from gradtrain.diagnostics.ear import Ear
+from gradtrain.diagnostics.findings import Findings, Line
+from gradtrain.diagnostics.interval import Interval
+from gradtrain.diagnostics.looks import Looks
+from gradtrain.problems import Place, Problem
+from gradtrain.training.loop import Step
+from gradtrain.training.phase import Phase
+
+SMOOTH = 0.7
+"""Share of the running mean of the total that is kept from look to look."""
+
+
+class Monitor:
+    """The health of a run. Between two looks it costs one comparison a step.
+
+    `memory` is what a checkpoint keeps; all that the monitor says follows from it and from the run's own numbers.
+    """
+
+    def __init__(self, run: Run, parts: Parts, memory: dict[str, Any]) -> None:
+        section = run.diagnostics
+        every = None if section.every is None else section.every.steps(parts.per_epoch)
+        self.measures: list[Measure] = measures(section.measures)
+        self.actions = section.on
+        self.parts, self.looks, self.ear = parts, Looks(parts), Ear(parts.networks)
+        self.hooked = any(measure.hooked for measure in self.measures)
+        self.interval = Interval(every, section.budget.share, memory.setdefault("interval", {}))
+        self.past: dict[str, dict[str, Any]] = memory.setdefault("past", {})
+        self.findings = Findings(memory.setdefault("findings", {}))
+        self.kept: dict[str, Any] = memory.setdefault("progress", {})
+        uniform, chance = constant_answers(run, parts)
+        self.fixed: dict[str, Any] = {
+            "uniform": uniform,
+            "chance": chance,
+            "falls": run.objective.ranked,
+            "known": any(network.trained for network in run.networks.values()),
+        }
+        self.before_step: dict[int, Tensor] = {}
+        self.due = 0
+        self.fatal: Line | None = None
+        self.clock: tuple[float, int] | None = None
+
+    def before(self, step: int) -> None:
+        """Called between two steps with the number of those finished: listen to the next one, where it is time."""
+        if not self.hooked:
+            return
+        if self.due <= step:
+            self.due = self.interval.after(step)
+        if self.due != step + 1:
+            return
+        phase = next((p for p in self.parts.phases if step < p.end), None)
+        if phase is None or (step == phase.start and step > 0):  # a phase begins within the step's own call
+            self.due = self.interval.after(step + 1)
+            return
+        self.started = time.perf_counter()
+        self.ear.attach(self.parts.precision.state().get("scale", 1.0))
+        with torch.no_grad():
+            copies = torch._foreach_clone([p.detach() for p in phase.learning])
+        self.before_step = {id(p): copy for p, copy in zip(phase.learning, copies, strict=True)}
+
+    def after(self, step: Step, phase: Phase, logged: bool) -> list[Line]:
+        """Called after a step: the lines that the journal gets. `logged` steps are looked at for what is free."""
+        close = bool(self.before_step)
+        if not self.measures or not (close or logged):
+            return []
+        self.ear.detach()
+        progress = self.progressed(step)
+        numbers: dict[str, Any] = {}
+        found: list[Line] = []
+        with torch.no_grad():
+            for role, look in self.looks.at(step, phase, progress, self.ear.heard, self.before_step, {}):
+                signs: list[tuple[Sign, int]] = []
+                looked: list[str] = []
+                for measure in self.measures:
+                    if close or not measure.hooked:
+                        values = measure.of(look)
+                        numbers[measure.name()] = _joined(numbers.get(measure.name(), {}), values)
+                        past = self.past.setdefault(f"{measure.name()}/{role}", {})
+                        signs += [(sign, measure.lasts) for sign in measure.signs(values, look, past)]
+                        looked += measure.finds
+                kept = [(sign, lasts) for sign, lasts in signs if self.actions.get(sign.name) != "ignore"]
+                found += self.findings.take(step.number, role, kept, looked)
+        self.ear.forget()
+        self.before_step = {}
+        for line in found:
+            if line["event"] == "began" and self.actions.get(line["name"]) == "stop":
+                self.fatal = self.fatal or line
+        if close:
+            self.timed(step.number)
+        measured = {name: values for name, values in numbers.items() if values != {}}
+        return [{"kind": "health", "step": step.number, "measures": measured}, *found]
+
+    def progressed(self, step: Step) -> Progress:
+        """How the run goes, by what is differentiated without the penalties."""
+        value = float(step.total) - sum(float(penalty) for penalty in step.penalties.values())
+        if math.isfinite(value):
+            kept = self.kept
+            kept.setdefault("first", value)
+            kept["now"] = SMOOTH * kept["now"] + (1 - SMOOTH) * value if "now" in kept else value
+            kept["least"] = min(kept["now"], kept.get("least", math.inf))
+        return Progress(**self.kept, **self.fixed)
+
+    def evaluated(self, value: float) -> None:
+        """What an evaluation found: the loss of the val split; nan where there is none."""
+        if math.isfinite(value):
+            self.kept |= {"val": value, "least_val": min(value, self.kept.get("least_val", math.inf))}
+
+    def timed(self, step: int) -> None:
+        """What this look cost, beside the steps since the one before it."""
+        now = time.perf_counter()
+        if self.clock is not None and step - 1 > self.clock[1]:
+            plain = (self.started - self.clock[0]) / (step - 1 - self.clock[1])
+            self.interval.spent(now - self.started, plain)
+        self.clock = (now, step)
+
+    def refusal(self, folder: Place) -> Problem:
+        """Why the run ends early: a finding that `diagnostics.on` says to stop at."""
+        line = self.fatal or {}
+        return Problem(
+            "unhealthy",
+            f"`{line['name']}` at `{line['layer'] or line['network']}` since step {line['since']}: {line['evidence']}",
+            folder,
+            f"{line['cause']}; `diagnostics: {{on: {{{line['name']}: stop}}}}` says to stop there, the state is saved",
+            line["remedy"],
+        )
+
+
+def measures(chosen: Sequence[Measure] | str) -> list[Measure]:
+    """The measures that a config means by `all`, `none` or a list of them."""
+    if isinstance(chosen, str):
+        chosen = [registry.find(Measure, name)() for name in registry.names(Measure)] if chosen == "all" else []
+    return list(chosen)
+
+
+def _joined(before: dict[str, float] | float, values: Mapping[str, float]) -> dict[str, float] | float:
+    """Numbers of several networks in one mapping; the one number of a network alone."""
+    if set(values) == {""} and before == {}:
+        return float(f"{values['']:.5g}")
+    short = {name: float(f"{value:.5g}") for name, value in values.items()}
+    return {**before, **short} if isinstance(before, dict) else before
