@@ -40,7 +40,7 @@ class Explained:
                 finite = pull["weight"] and pull["gradient"] is not None
                 pull["ratio"] = pull["gradient"] / pull["weight"] if finite else None
         whole = {**dataclasses.asdict(self.flow), "warnings": [p.as_json() for p in self.warnings], "batch": batch}
-        return _plain(whole)  # type: ignore[no-any-return]
+        return plain(whole)  # type: ignore[no-any-return]
 
 
 def explained(path: Path, profile: str | None, overrides: Sequence[str], *, batch: bool = False) -> Explained:
@@ -77,12 +77,12 @@ def _warnings(found: Sequence[object]) -> tuple[Problem, ...]:
     return tuple(one for one in found if isinstance(one, Problem))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON can hold."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value

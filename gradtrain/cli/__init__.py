@@ -28,6 +28,7 @@ SUMMARIES = {
     "resume": "Go on with an interrupted run exactly where it stopped.",
     "validate": "Find every problem of config files without running them.",
     "explain": "Show how a config's gradients flow: shapes, parameters, derivatives.",
+    "diagnose": "Check a config up before a long run: gradients, learning rate, time, memory.",
     "gradcheck": "Prove derivatives: all components, some of them, or a whole config.",
     "list": "List the components, or those of one family.",
     "show": "Show one component: formula, derivative, paper, parameters, YAML.",

@@ -116,7 +116,7 @@ def drawn(
             signal.lines()
         figure.draw(signal)
         ends = sorted({along[0], along[-1]})
-        figure.ruler("x").ticks(ends, [f"{end:g}" for end in ends])
+        figure.ruler("x").ticks(ends, [f"{end:.0f}" if end == int(end) else f"{end:.3g}" for end in ends])
     lines = str(plotext.uncolorize(str(figure.build()))).rstrip("\n").split("\n")
     return [line[:width].ljust(width) for line in (lines + [""] * height)[:height]]
 
