@@ -30,6 +30,18 @@ class Memory:
     """Length of the journal, in bytes."""
     health: dict[str, Any] = field(default_factory=dict)
     """What the diagnostics remember."""
+    good: int = 0
+    """Step of the last checkpoint that was due: a run that is interrupted goes back as far as one that is not."""
+    skipped: int = 0
+    """Steps left out because their numbers were not finite."""
+    in_a_row: int = 0
+    """How many of them lie one after the other, up to `skipped_at`."""
+    skipped_at: int = 0
+    """The last one of them."""
+    rollbacks: int = 0
+    """Returns to a checkpoint because numbers were not finite."""
+    norms: list[float] = field(default_factory=list)
+    """The last norms of the gradient."""
 
     def judged(
         self, run: Run, best: str | None, modes: Mapping[str, str], measured: Measured, step: int
@@ -52,7 +64,7 @@ class Memory:
 
     def protected(self) -> set[int]:
         """Steps whose checkpoints are never retired."""
-        return {self.best_step} if self.best_step is not None else set()
+        return {self.good} | ({self.best_step} if self.best_step is not None else set())
 
     def patience_is_out(self, run: Run) -> bool:
         """Whether early stopping has waited as long as it was told to."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
 
 from gradtrain import saving
 from gradtrain.assemble import Parts
@@ -14,6 +18,7 @@ from gradtrain.config.sections import Run
 from gradtrain.diagnostics.monitor import Monitor
 from gradtrain.drawing import drawn, files, ready
 from gradtrain.memory import Memory, number_at
+from gradtrain.nonfinite import Guard, slowed, spike
 from gradtrain.problems import Place, Problem
 from gradtrain.report.display import Display
 from gradtrain.report.model import plan_of
@@ -66,6 +71,7 @@ class Runner:
         self.limit = limit if limit is not None else None if run.evaluation.batches == "all" else run.evaluation.batches
         self.stop = Stop()
         self.memory = Memory()
+        self.guard = Guard(run, parts, folder)
         self.measured: dict[str, dict[str, Value]] = {}
         self.modes: dict[str, str] = {
             "loss": "min",
@@ -89,15 +95,10 @@ class Runner:
         self.folder.write_status("running", step=start)
         try:
             outcome = self.trained(start)
-        except NonFinite as error:
-            self.folder.write_status("failed", step=self.step, reason=str(error), exit_code=4)
-            raise self.nonfinite(error) from None
         except BaseException as error:
-            code = error.exit_code if isinstance(error, Problem) else 1
+            code, why = (error.exit_code, error.what) if isinstance(error, Problem) else (1, f"{error!r}")
             with contextlib.suppress(OSError, Problem):
-                self.folder.write_status(
-                    "failed", step=self.step, reason=f"{type(error).__name__}: {error}", exit_code=code
-                )
+                self.folder.write_status("failed", step=self.step, reason=why, exit_code=code)
             raise
         finally:
             self.journal.close()
@@ -121,6 +122,8 @@ class Runner:
         ):  # stopped before this process began, but killed before it could say so
             return self.finished(self.stopped_early())
         self.monitor.before(start)
+        if self.guard.returns and not checkpoint.steps(self.folder.checkpoints):
+            self.save()  # there is something to go back to from the first step on
         for step in self.steps(start):
             self.step = number = step.number
             last = number == parts.steps
@@ -134,8 +137,9 @@ class Runner:
             improved = patience_out = False
             if number % every["measure"] == 0 or last:
                 improved, patience_out = self.evaluated()
-            if improved or number % every["save"] == 0 or last or patience_out or self.stop.signal is not None:
-                self.save()
+            due = improved or number % every["save"] == 0 or last or patience_out
+            if due or self.stop.signal is not None:
+                self.save(due)
             if self.stop.signal is not None and not last:
                 return Outcome(
                     "interrupted",
@@ -146,7 +150,7 @@ class Runner:
             if patience_out:
                 return self.finished(self.stopped_early())
             if self.monitor.fatal:
-                self.save()
+                self.save(due=False)
                 raise self.monitor.refusal(Place(str(self.folder.path)))
             self.monitor.before(number)
         return self.finished("done" if start < parts.steps else "already complete")
@@ -161,24 +165,63 @@ class Runner:
         self.phase = phases[index]
 
     def steps(self, start: int) -> Iterator[Step]:
-        """Every step of every phase that is left."""
-        parts = self.parts
+        """Every step of every phase that is left; a step that was not made passes like any other."""
+        parts, guard = self.parts, self.guard
         while start < parts.steps:
             self.enter(start)
             phase = self.phase
-            yield from train(
-                parts.networks,
-                parts.task,
-                phase.penalties,
-                phase.updates,
-                phase.rate,
-                parts.splits["train"],
-                parts.precision,
-                parts.parallel,
-                start=start,
-                steps=phase.end,
-            )
-            start = phase.end
+            try:
+                guard.mark()
+                for step in train(
+                    parts.networks,
+                    parts.task,
+                    phase.penalties,
+                    phase.updates,
+                    phase.rate,
+                    parts.splits["train"],
+                    parts.precision,
+                    parts.parallel,
+                    start=start,
+                    steps=phase.end,
+                ):
+                    if step.norm is not None and guard.reads:
+                        self.heard(step.number, step.norm)
+                    yield step
+                    guard.mark()
+                start = phase.end
+            except NonFinite as error:
+                yield self.passed(error)
+                start = self.step
+
+    def passed(self, error: NonFinite) -> Step:
+        """The step that was not made, as the policy has it: left out, or gone back from. Raises `Problem`."""
+        rate, number = self.phase.rate.at(self.step), self.step + 1
+        line = self.guard.judged(error, self.phase, self.step, self.memory)
+        self.journal.write(line)
+        self.display.warn(self.guard.warning(error, line))
+        if self.guard.returns:
+            self.go_back()
+        else:
+            self.guard.undo()
+        lost = torch.tensor(math.nan)
+        return Step(number, {}, {}, torch.tensor(error.loss), lost, rate)
+
+    def go_back(self) -> None:
+        """Take the state of the last checkpoint that was due; what is counted and remembered of the run stays."""
+        kept, phase = self.memory, self.phase
+        self.restored(kept.good)
+        names = ("seconds", "health", "good", "rollbacks", "norms")
+        self.memory = replace(self.memory, **{name: getattr(kept, name) for name in names})
+        slowed(self.run, self.parts.phases, self.memory)
+        if phase is not self.phase:
+            self.guard.anew(phase)
+
+    def heard(self, number: int, norm: Tensor) -> None:
+        """Take note of the norm of a gradient, which is reading it; on the CPU that is free."""
+        value = float(norm)
+        if (median := spike(value, self.memory.norms)) is not None:
+            self.journal.write({"kind": "spike", "step": number, "grad_norm": value, "median": median})
+            self.display.warn(self.guard.spiked(number, value, median))
 
     def finished(self, reason: str) -> Outcome:
         """Measure what is reported: the best weights where val chose them, else the last ones; test only now."""
@@ -199,6 +242,8 @@ class Runner:
     def logged(self, step: Step) -> None:
         """One line of the journal; reading the tensors waits for the device, at this interval only."""
         norm = step.norm if step.norm is not None else self.phase.updates[-1].gradient_norm()
+        if step.norm is None or not self.guard.reads:
+            self.heard(step.number, norm)
         losses = {name: float(value) for name, value in step.losses.items()}
         line = {
             "kind": "step",
@@ -292,29 +337,23 @@ class Runner:
     def stopped_early(self) -> str:
         return f"`{self.run.early_stopping.watch}` stopped improving" if self.run.early_stopping else ""
 
-    def save(self) -> None:
-        """Commit a checkpoint of this step."""
-        memory = replace(self.memory, seconds=self.seconds(), journal=self.journal.offset())
-        path = saving.save(self.folder, self.run, self.parts, self.phase, self.step, memory, self.measured)
+    def save(self, due: bool = True) -> None:
+        """Commit a checkpoint of this step; one that is not `due` was asked for from outside."""
+        good = self.step if due else self.memory.good
+        memory = replace(self.memory, good=good, seconds=self.seconds(), journal=self.journal.offset())
+        try:
+            path = saving.save(self.folder, self.run, self.parts, self.phase, self.step, memory, self.measured)
+        except Problem as problem:
+            if problem.code != "nonfinite-weights" or not self.guard.returns or self.step == self.parts.steps:
+                raise
+            self.guard.lost = NonFinite("a weight", math.nan)
+            return
+        self.memory.good = good
         self.display.saved(self.step, str(path), memory.best_step == self.step)
 
-    def restored(self) -> int:
-        """Take everything back from the newest checkpoint that is whole; the step it was made at."""
-        found = saving.restore(self.folder, self.run, self.parts, self.display.warn)
+    def restored(self, step: int | None = None) -> int:
+        """Take everything back from the newest checkpoint that is whole, or that of a step; the step it was made at."""
+        found = saving.restore(self.folder, self.run, self.parts, self.display.warn, step)
         self.phase, self.memory, self.measured = found.phase, found.memory, found.measured
+        slowed(self.run, self.parts.phases, self.memory)
         return found.step
-
-    def nonfinite(self, error: NonFinite) -> Problem:
-        """The refusal of a loss or gradient that is no number: nothing was changed by it."""
-        step = self.step + 1
-        kept = checkpoint.steps(self.folder.checkpoints)
-        good = f"the last good checkpoint is of step {max(kept)}" if kept else "no checkpoint was made before it"
-        indices = self.parts.splits["train"].indices(self.step)[:8].tolist()
-        rate = self.phase.rate.at(self.step)
-        return Problem(
-            "nonfinite",
-            f"{error.what} is {error.value} at step {step}",
-            Place(str(self.folder.path)),
-            f"the update was not made; learning rate {rate:.4g}, first samples of the batch {indices}; {good}",
-            "lower the learning rate, clip the gradient (`training.clip_norm: 1.0`), or look for bad samples",
-        )

@@ -52,13 +52,16 @@ def save(folder: RunFolder, run: Run, parts: Parts, phase: Phase, step: int, mem
         facts,
         keep=run.checkpoint.keep,
         protect=memory.protected(),
-        finite=(state.WEIGHTS,),
+        finite=state.FINITE,
     )
 
 
-def restore(folder: RunFolder, run: Run, parts: Parts, warn: Callable[[Problem], None]) -> Restored:
-    """Take everything back from the newest checkpoint that is whole. Raises `Problem` (checkpoint)."""
-    found = checkpoint.newest(folder.checkpoints, warn=warn)
+def restore(
+    folder: RunFolder, run: Run, parts: Parts, warn: Callable[[Problem], None], step: int | None = None
+) -> Restored:
+    """Take everything back from a step's checkpoint, or the newest that is whole. Raises `Problem` (checkpoint)."""
+    root = folder.checkpoints
+    found = checkpoint.newest(root, warn=warn) if step is None else checkpoint.load(root, step)
     lines = state.mismatches(found.tensors, parts.networks)
     if lines:
         raise Problem(
@@ -80,7 +83,7 @@ def restore(folder: RunFolder, run: Run, parts: Parts, warn: Callable[[Problem],
             parts.precision,
             parts.task,
         )
-        memory = Memory(**found.facts["memory"])
+        memory = Memory(**{"good": found.step, **found.facts["memory"]})
         checkpoint.retire(folder.checkpoints, found.step, keep=run.checkpoint.keep, protect=memory.protected())
         return Restored(found.step, phase, memory, found.facts["measured"])
     except (LookupError, TypeError, ValueError, RuntimeError) as error:

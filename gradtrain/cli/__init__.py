@@ -26,6 +26,7 @@ from gradtrain.problems import Problem, did_you_mean, quote
 SUMMARIES = {
     "train": "Train what one config describes.",
     "resume": "Go on with an interrupted run exactly where it stopped.",
+    "replay": "Try the step that ended a run once more, and find the first number that is not finite.",
     "validate": "Find every problem of config files without running them.",
     "explain": "Show how a config's gradients flow: shapes, parameters, derivatives.",
     "diagnose": "Check a config up before a long run: gradients, learning rate, time, memory.",

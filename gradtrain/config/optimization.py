@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gradtrain.components.optimizers import Optimizer
 from gradtrain.components.schedules.constant import Constant
 from gradtrain.config.findings import Findings
+from gradtrain.config.policies import OnNonfinite, Skip
 from gradtrain.config.sections import Grouped, Phase
 from gradtrain.config.shapes import layers_of, parts_of
 from gradtrain.problems import Place
@@ -25,6 +26,28 @@ class Optimization(Findings):
         searching = [rule for rule in self.run.rules if rule.part.name() == "lbfgs"]
         if searching:
             self.fixed_function(searching[0])
+        self.policy(searching)
+
+    def policy(self, searching: list[Grouped]) -> None:
+        """What is done about numbers that are not finite: one thing, and one that can help."""
+        chosen = self.run.training.on_nonfinite
+        place = self.at("training", "on_nonfinite")
+        if isinstance(chosen, OnNonfinite) and (chosen.skip is None) == (chosen.rollback is None):
+            self.add(
+                "two-policies",
+                f"`on_nonfinite` names {'no policy' if chosen.skip is None else 'two policies'}",
+                place,
+                "it takes one of `skip` and `rollback`, with its bounds below it, or one word",
+                "write `on_nonfinite: skip`, or `on_nonfinite: {skip: {in_a_row: 5}}`",
+            )
+        elif isinstance(self.run.training.patience, Skip) and searching:
+            self.add(
+                "policy-unfit",
+                f"`skip` cannot help `{searching[0].part.name()}`",
+                place,
+                "it minimises one function of the weights: the step that is left out would come again as it was",
+                "write `on_nonfinite: {rollback: {rate: 0.5}}`",
+            )
 
     def asking(self, rule: Grouped) -> None:
         """Rules that evaluate the gradient several times a step."""

@@ -20,6 +20,7 @@ from gradtrain.components.optimizers import Optimizer
 from gradtrain.components.regularizers import Regularizer
 from gradtrain.components.schedules import Scheduled
 from gradtrain.components.transforms import TransformUse
+from gradtrain.config.policies import OnNonfinite, Rollback, Skip
 from gradtrain.config.values import Device, Duration, Every, Name, Percent, Percentage
 from gradtrain.registry import Record, Use
 from gradtrain.stage import Misfit, Shape
@@ -193,8 +194,15 @@ class Training(Record):
     """Largest magnitude of a gradient element; larger ones are cut."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the exponential moving average of the weights."""
-    on_nonfinite: Literal["stop"] = "stop"
-    """What a loss or gradient that is not finite does: the run stops before the update."""
+    on_nonfinite: Literal["stop", "skip", "rollback"] | OnNonfinite = "stop"
+    """What a loss or gradient that is not finite does, before the update: `stop`, `skip`, or `rollback`."""
+
+    @property
+    def patience(self) -> Skip | Rollback | None:
+        """The bounds of the policy; None where it is to stop."""
+        if isinstance(self.on_nonfinite, OnNonfinite):
+            return self.on_nonfinite.skip or self.on_nonfinite.rollback
+        return Skip() if self.on_nonfinite == "skip" else Rollback() if self.on_nonfinite == "rollback" else None
 
 
 class Phase(Record):

@@ -12,6 +12,7 @@ import annotated_types as at
 
 from gradtrain.config.scalars import LARGEST_INT
 from gradtrain.problems import nearest, quote
+from gradtrain.registry import Record
 
 ERROR_TYPES = {
     "missing": "missing-key",
@@ -22,6 +23,7 @@ ERROR_TYPES = {
     "bool_type": "wrong-type",
     "tuple_type": "wrong-type",
     "dict_type": "wrong-type",
+    "model_type": "wrong-type",
     "none_required": "wrong-type",
     "is_instance_of": "wrong-type",
     "literal_error": "not-a-choice",
@@ -97,7 +99,7 @@ def takes(annotation: Any, metadata: list[Any] | None = None) -> str:
         if len(set(items)) == 1:
             return f"a list of {len(args)} {_plural(items[0])}"
         return f"a list of {len(args)}: {', '.join(items)}"
-    if origin is dict or bare is dict:
+    if origin is dict or bare is dict or (isinstance(bare, type) and issubclass(bare, Record)):
         return "a mapping"
     if pattern := next((p for item in _flat(own) if (p := getattr(item, "pattern", None))), None):
         return f"a text of the form `{pattern}`"

@@ -50,6 +50,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    @property
+    def crash(self) -> Path:
+        """Where a step is kept whose numbers were not finite."""
+        return self.path / "crash"
+
     @classmethod
     def next(cls, root: Path, name: str) -> RunFolder:
         """A new `root/name/NNN` with the next number; two processes never get the same one. Raises `Problem`."""

@@ -18,6 +18,8 @@ class Precision:
     """Full precision: float32 or float64, whatever the weights are."""
 
     name = "full"
+    overflows = False
+    """Whether gradients that are not finite are expected now and then, and left out of their own accord."""
     _nothing: AbstractContextManager[Any] = nullcontext()
 
     def forward(self) -> AbstractContextManager[Any]:
@@ -59,6 +61,7 @@ class Float16(Precision):
     """float16 where torch's autocast allows it; the loss is scaled up so that small gradients survive."""
 
     name = "float16"
+    overflows = True
 
     def __init__(self, device: torch.device) -> None:
         self.device = device.type

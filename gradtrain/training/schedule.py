@@ -10,8 +10,10 @@ from gradtrain.components.schedules import Schedule
 class LearningRate:
     """`at(step)` is a pure function of the step, and of what the schedule observed if it watches a metric.
 
-    `start` is the step at which it begins to count.
+    `start` is the step at which it begins to count; `factor` multiplies every rate of a run that went back.
     """
+
+    factor = 1.0
 
     def __init__(
         self, schedule: Schedule | None, by: str, lr: float, steps: int, per_epoch: int, start: int = 0
@@ -24,8 +26,8 @@ class LearningRate:
     def at(self, step: int) -> float:
         """The learning rate of the update that follows `step` finished ones."""
         if self.schedule is None:
-            return self.lr
-        return self.schedule.at((step - self.start) // self.unit, self.total, self.lr, self.memory)
+            return self.lr * self.factor
+        return self.factor * self.schedule.at((step - self.start) // self.unit, self.total, self.lr, self.memory)
 
     def observe(self, value: float) -> None:
         """Tell a schedule that watches a metric what an evaluation measured."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,9 +15,11 @@ from gradtrain.training.schedule import LearningRate
 from gradtrain.training.update import Update
 
 WEIGHTS = "network."
-"""Names of what must be finite before it is kept begin with this."""
+"""Names of the weights and buffers begin with this."""
 AVERAGES = "average."
 """Names of the moving averages of the weights begin with this, and go on like the weights' own."""
+FINITE = (WEIGHTS, AVERAGES, "update.", "task.")
+"""Names of what must be finite before it is kept begin with these."""
 
 
 def capture(
@@ -29,11 +31,7 @@ def capture(
     pipeline: Pipeline,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(tensors, numbers) of a run between two steps."""
-    tensors = {
-        f"{WEIGHTS}{role}.{name}": value.detach()
-        for role, network in networks.items()
-        for name, value in _named(network).items()
-    }
+    tensors = {f"{WEIGHTS}{name}": value.detach() for name, value in named(networks)}
     numbers: dict[str, Any] = {"rate": rate.memory, "precision": precision.state(), "updates": {}}
     tensors |= {f"{AVERAGES}{name}": average for name, average in averages(networks, updates).items()}
     for update in updates:
@@ -91,11 +89,7 @@ def averages(networks: Mapping[str, nn.Module], updates: Sequence[Update]) -> di
 
 def mismatches(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module]) -> list[str]:
     """One line for every parameter that a checkpoint has in another shape or type, lacks, or has too much."""
-    wanted = {
-        f"{WEIGHTS}{role}.{name}": value
-        for role, network in networks.items()
-        for name, value in _named(network).items()
-    }
+    wanted = {f"{WEIGHTS}{name}": value for name, value in named(networks)}
     follow = {f"{WEIGHTS}{role}.{name}" for role, network in networks.items() for name in _derived(network)}
     lines = []
     for name in sorted({n for n in tensors if n.startswith(WEIGHTS)} - follow | wanted.keys()):
@@ -104,6 +98,12 @@ def mismatches(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module])
         if saved != built:
             lines.append(f"{name.removeprefix(WEIGHTS)}: {saved} in the checkpoint, {built} here")
     return lines
+
+
+def named(networks: Mapping[str, nn.Module]) -> Iterator[tuple[str, Tensor]]:
+    """Every parameter and buffer that is kept, under its role and name."""
+    for role, network in networks.items():
+        yield from ((f"{role}.{name}", value) for name, value in _named(network).items())
 
 
 def _shaped(tensor: Tensor) -> str:

@@ -17,11 +17,14 @@ from gradtrain.training.precision import Precision
 
 
 class NonFinite(ArithmeticError):
-    """The loss or the norm of the gradient is not finite; raised before the update, so the weights are sound."""
+    """The loss or the norm of the gradient is not finite; raised before the update, so the weights are sound.
 
-    def __init__(self, what: str, value: float) -> None:
+    `loss` is what was differentiated, as far as it is known.
+    """
+
+    def __init__(self, what: str, value: float, loss: float = math.nan) -> None:
         super().__init__(f"{what} is {value}")
-        self.what, self.value = what, value
+        self.what, self.value, self.loss = what, value, loss
 
 
 class Update:
@@ -56,6 +59,7 @@ class Update:
         self.ema = ema
         self.detached = [p.detach() for p in self.parameters]
         self.mean = [p.clone() for p in self.detached] if ema is not None else []
+        self.found, self.one = torch.zeros(()), torch.ones(())
 
     constraints: Sequence[tuple[Regularizer, Sequence[Tensor]]] = ()
     norm: Tensor | None = None
@@ -78,29 +82,57 @@ class Update:
     def clip(self, precision: Precision, total: Tensor) -> Tensor | None:
         """Cut or scale the gradients; the norm before clipping, when clipping by norm. Raises `NonFinite`.
 
-        g ← g min(1, clip_norm / (‖g‖ + 1e-6)), as torch's clip_grad_norm_. On the CPU, where reading the norm is free,
-        a gradient that is short enough is left alone.
+        g ← g min(1, clip_norm / (‖g‖ + 1e-6)), as torch's clip_grad_norm_. On the CPU, where reading a number is free,
+        a gradient that is short enough is left alone, and one that is not finite is refused; float16 scales its loss
+        up until gradients overflow, and leaves out such steps itself.
         """
         if self.guarded and not math.isfinite(value := total.item()):
-            raise NonFinite("the loss", value)
+            raise NonFinite("the loss", value, value)
+        guarded = self.guarded and not precision.overflows
         if self.clip_norm is None and self.clip_value is None:
+            if guarded and self.broken(gradients := self.gradients()):
+                raise self.nonfinite(gradients, total)
             return None
         precision.unscale(self.optimizer)
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        gradients = self.gradients()
         if self.clip_value is not None:
+            if guarded and self.broken(gradients):  # infinity would be cut to a number like any other
+                raise self.nonfinite(gradients, total)
             torch._foreach_clamp_min_(gradients, -self.clip_value)
             torch._foreach_clamp_max_(gradients, self.clip_value)
         if self.clip_norm is None:
             return None
         self.norm = norm = norm_of(gradients)
-        if not self.guarded:
+        if not guarded:
             torch._foreach_mul_(gradients, (self.clip_norm / (norm + 1e-6)).clamp(max=1.0))
             return norm
         if not math.isfinite(value := norm.item()):
-            raise NonFinite("the norm of the gradient", value)
+            self.norm = norm = norm_of(
+                [gradient.double() for gradient in gradients]
+            )  # squares may overflow where numbers do not
+            if not math.isfinite(value := norm.item()):
+                raise self.nonfinite(gradients, total)
         if (scale := self.clip_norm / (value + 1e-6)) < 1:
             torch._foreach_mul_(gradients, scale)
         return norm
+
+    def gradients(self) -> list[Tensor]:
+        """The gradients that there are."""
+        return [p.grad for p in self.parameters if p.grad is not None]
+
+    def broken(self, gradients: list[Tensor]) -> bool:
+        """Whether any number of them is not finite: one call for all, a third of what their norm costs.
+
+        The kernel is that of torch's loss scaler; it multiplies by 1, which changes no bit.
+        """
+        if gradients:
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self.found, self.one)
+        return bool(self.found.item())
+
+    def nonfinite(self, gradients: list[Tensor], total: Tensor) -> NonFinite:
+        """What to raise for gradients that are not finite."""
+        self.found.zero_()
+        return NonFinite("the norm of the gradient", norm_of(gradients).item(), total.item())
 
     def step(self, precision: Precision, lr: float, evaluate: Callable[[], Tensor]) -> None:
         """Change the weights once. `evaluate` computes the gradients anew, for rules that ask for them again."""
@@ -134,7 +166,7 @@ class Update:
 
     def gradient_norm(self) -> Tensor:
         """Norm of the whole gradient as it stands."""
-        return norm_of([p.grad for p in self.parameters if p.grad is not None])
+        return norm_of(self.gradients())
 
     def swap(self) -> None:
         """Exchange the weights and their average in place, where there is one (twice restores both)."""
@@ -203,7 +235,7 @@ class Searching(Update):
                 return self.total.item()
             total = evaluate()
             if not math.isfinite(value := total.item()):
-                raise NonFinite(f"the loss at a point that `{self.rule.name()}` tried", value)
+                raise NonFinite(f"the loss at a point that `{self.rule.name()}` tried", value, value)
             self.clip(precision, total)
             return value
 

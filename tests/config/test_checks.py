@@ -248,6 +248,21 @@ CASES: dict[str, tuple[list[Change], str, int]] = {
         "closure-precision",
         11,
     ),
+    "two-policies": (
+        [("epochs: 2", "epochs: 2, on_nonfinite: {skip: {}, rollback: {}}")],
+        "two-policies",
+        11,
+    ),
+    "no-policy": ([("epochs: 2", "epochs: 2, on_nonfinite: {skip: null}")], "two-policies", 11),
+    "lbfgs-skip": (
+        [
+            ("batch_size: 64", "batch_size: full"),
+            ("sgd: {lr: 0.1}", "lbfgs: 1.0"),
+            ("epochs: 2", "epochs: 2, on_nonfinite: skip"),
+        ],
+        "policy-unfit",
+        11,
+    ),
     "schedule-free-ema": (
         [("sgd: {lr: 0.1}", "schedule_free: 0.01"), ("epochs: 2", "epochs: 2, ema: 0.99")],
         "two-averages",

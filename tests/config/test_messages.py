@@ -64,7 +64,9 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         (f"model:\n  layers: {LAYERS}", f"model: {LAYERS}"),
     ],
     "wrong-length": [("sgd: {lr: 0.1}", "adam: {betas: [0.9]}"), ("relu,", "{conv: {out: 3, kernel: [1, 2, 3]}},")],
-    "not-a-choice": [("cross_entropy", "{mse: {reduce: men}}"), ("evaluation:", "precision: fp32\nevaluation:")],
+    "not-a-choice": [
+        ("{epochs: 2}", "{epochs: 2, on_nonfinite: rolback}"), ("{epochs: 2}", "{epochs: 2, on_nonfinite: [skip]}"),
+        ("cross_entropy", "{mse: {reduce: men}}"), ("evaluation:", "precision: fp32\nevaluation:")],
     "missing-component": [("cross_entropy", "{weight: 2}")],
     "two-components": [("{sgd: {lr: 0.1}}", "{sgd: 0.1, adam: 1e-3}")],
     "unknown-component": [("relu,", "relux,"), ("sgd:", "Adamm:"), ("model:\n  layers", "model:\n  layer")],
