@@ -64,6 +64,7 @@ ROOMS = {
     "replay": (6.2, "replay"),
     "testing": (6.3, "testing"),
     "sample": (6.2, "sample"),
+    "dossier": (6.2, "dossier"),
     "interface": (6.3, "interface"),
     "sweep": (7, "sweep"),
     "cli": (7.5, "cli"),

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from gradtrain.cli.failure import report
+from gradtrain.cli import failure
 from gradtrain.problems import Problem, did_you_mean, quote
 
 SUMMARIES = {
@@ -129,7 +129,7 @@ def run(args: Sequence[str]) -> int:
             sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except BaseException as error:
-        return report(error, as_json="--json" in args)
+        return failure.report(error, as_json="--json" in args)
 
 
 def main() -> NoReturn:

@@ -32,7 +32,7 @@ def journal_of(path: Path) -> list[Line]:
 def compared(runs: Sequence[Path]) -> list[dict[str, Any]]:
     """One record a run: settings that differ between the runs, last results, last loss."""
     settings = [
-        dict(_flat(read_config(path / "config.yaml").resolved())) if (path / "config.yaml").is_file() else {}
+        dict(flat(read_config(path / "config.yaml").resolved())) if (path / "config.yaml").is_file() else {}
         for path in runs
     ]
     keys = [
@@ -100,18 +100,18 @@ def _numbers(lines: Sequence[Line]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for line in lines:
         where = f"{line.get('kind')} {line.get('step')}" + (f" {line['split']}" if "split" in line else "")
-        for key, value in _flat({k: v for k, v in line.items() if k not in ("kind", "step", "split", *TIMES)}):
+        for key, value in flat({k: v for k, v in line.items() if k not in ("kind", "step", "split", *TIMES)}):
             result[f"{where} {key}"] = value
     return result
 
 
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
+            yield from flat(item, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _flat(item, f"{prefix}.{index}")
+            yield from flat(item, f"{prefix}.{index}")
     else:
         yield prefix, value
 
