@@ -12,6 +12,7 @@ from torch import Tensor
 from gradtrain.gradcheck.finding import EXACT, Ledger
 from gradtrain.gradcheck.probe import Probe, Values, floating
 from gradtrain.gradcheck.reverse import Pull, pulls
+from gradtrain.gradcheck.trial import scale_of
 
 AGREE = 1e-10
 """Two exact derivatives differ by rounding only: relative to the sum of their terms' magnitudes."""
@@ -159,6 +160,7 @@ def prove_batched(probe: Probe, names: Sequence[str], pull: Pull, ledger: Ledger
         mapped = torch.func.vmap(torch.func.grad(scalar))([torch.stack(each) for each in zip(*points, strict=True)])
     except Exception:  # a mode that a function need not offer
         return
+    natural = {name: probe.slack(1e-12) * pull.size / scale_of(probe.leaves[name]) for name in names}
     worst = 0.0
     for number, point in enumerate(points):
         fresh = [value.detach().requires_grad_() for value in point]
@@ -166,18 +168,20 @@ def prove_batched(probe: Probe, names: Sequence[str], pull: Pull, ledger: Ledger
         expected = {n: torch.zeros_like(x) if g is None else g for n, x, g in zip(names, fresh, single, strict=True)}
         if number == 0 and _apart(expected, {name: pull.gradient[name] for name in names}) > probe.slack(1e-9):
             return  # a part of it is computed anew in backward, when other tensors stand in the places of its own
-        worst = max(worst, _apart(expected, {name: g[number] for name, g in zip(names, mapped, strict=True)}))
+        worst = max(worst, _apart(expected, {name: g[number] for name, g in zip(names, mapped, strict=True)}, natural))
     note = f"vmap(grad) and a loop are {worst:.1e} apart relatively"
     ledger.state("batched gradient", worst <= probe.slack(1e-9), note, **where)
 
 
-def _apart(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
-    """The largest difference, relative to the largest magnitude of each tensor."""
+def _apart(a: Mapping[str, Tensor], b: Mapping[str, Tensor], natural: Mapping[str, float] | None = None) -> float:
+    """The largest difference, relative to the largest magnitude of each tensor; below `natural` it is rounding."""
     worst = 0.0
     for name, one in a.items():
         if one.numel() and not torch.equal(one, b[name]):
             both = torch.isnan(one) & torch.isnan(b[name])
             apart = float((one - b[name]).masked_fill(both, 0.0).abs().max())
+            if natural is not None and apart <= natural[name]:
+                continue
             largest = float(one.abs().nan_to_num(0.0, 0.0, 0.0).max())
             worst = max(worst, apart / largest if largest else math.inf if apart else 0.0)
     return worst if not math.isnan(worst) else math.inf

@@ -20,6 +20,12 @@ UNIQUE = frozenset(
 )  # fmt: skip
 """Operators that PyTorch documents as undefined where an index occurs twice."""
 
+MATRICES = ("linalg_", "cholesky", "geqrf", "lu_", "ormqr", "triangular_solve")
+"""How the names of operators begin whose matrices must be regular, symmetric, triangular or positive definite."""
+
+VECTORS = frozenset(("linalg_vector_norm", "linalg_cross", "linalg_vecdot"))
+"""Those of them that take any numbers."""
+
 LIMITS = 3
 """No more than so many numbers that tensors are compared with."""
 
@@ -49,17 +55,20 @@ def drawn(callee: Callee, forward: Trace, trace: Trace, generator: torch.Generat
     the way are where formulas change.
     """
     moved = {name: callee.tensors[name] for name in callee.moved if callee.tensors[name].numel()}
+    matrices = any(name.lstrip("_").startswith(MATRICES) for name in forward.called - VECTORS)
     if moved:
         if any(bool((x > 0).all() or (x < 0).all()) for x in moved.values()):
             yield Point("other signs", {name: x * _signs(x, generator) for name, x in moved.items()})
         if any(_special(x) for x in moved.values()):
             yield Point("numbers beside them", {name: _beside(x, generator) for name, x in moved.items()})
-        if not any(name.lstrip("_").startswith(("linalg_", "geqrf")) for name in forward.called):
-            yield Point("zeros and ties", _tied(moved, generator), corner=True)  # matrices would become singular
+        if not matrices:
+            yield Point("zeros and ties", _tied(moved, generator), corner=True)
         if others := _coincident(callee, moved):
             yield Point("inputs that coincide", others, corner=True)
         for what, size in (("tiny numbers", TINY), ("large numbers", LARGE), ("huge numbers", HUGE)):
-            values = {name: _scaled(x, size, generator) for name, x in moved.items()}
+            values = {
+                name: x * (size / scale_of(x)) if matrices else _scaled(x, size, generator) for name, x in moved.items()
+            }
             yield Point(what, values, scaled=True, extreme=size == HUGE, corner=size == TINY)
         limits = dict.fromkeys(abs(limit) for limit in trace.thresholds if 1e-12 < abs(limit) < 1e6)
         for limit in list(limits)[:LIMITS]:

@@ -120,6 +120,19 @@ def test_matrices_are_not_made_singular() -> None:
     assert "zeros and ties" not in points(torch.linalg.inv, torch.randn(3, 3))
 
 
+def test_a_norm_is_looked_at_where_numbers_are_zero() -> None:
+    assert "zeros and ties" in points(torch.linalg.vector_norm, torch.randn(3))
+
+
+@pytest.mark.parametrize("what", ["tiny numbers", "large numbers", "huge numbers"])
+def test_matrices_keep_what_they_are_at_every_size(what: str) -> None:
+    a = torch.randn(4, 4, dtype=torch.float64)
+    a = a @ a.T + torch.eye(4)
+    x = points(lambda a: torch.linalg.cholesky_ex(a).L, a)[what].values["a"]
+    assert torch.linalg.cholesky_ex(x).info == 0
+    assert torch.allclose(x / x[0, 0], a / a[0, 0])
+
+
 def test_nothing_to_move_nothing_drawn() -> None:
     assert points(lambda x: x.sin(), torch.zeros(0)) == {}
 
