@@ -157,8 +157,16 @@ def _names(values: Any) -> Any:
 
 
 def _write(tensor: Tensor, value: Tensor) -> None:
+    """Put numbers back; those of an expanded tensor once, for all the elements that stand in one place."""
+    first = tuple(slice(0, 1) if step == 0 else slice(None) for step in _strides(tensor))
     with torch.no_grad():
-        tensor.detach().copy_(value)
+        tensor.detach()[first].copy_(value[first]) if first else tensor.detach().copy_(value)
+
+
+def _strides(tensor: Tensor) -> tuple[int, ...]:
+    """Empty where the numbers do not lie in memory by strides, or all have places of their own."""
+    strided = tensor.layout == torch.strided and tensor.numel() > 0
+    return tensor.stride() if strided and 0 in tensor.stride() else ()
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,9 @@ TIGHT = 1e-6
 
 ROUNDING = 3e-7
 """Relative disagreement that rounding to float32 somewhere explains: a few units of its last place."""
+
+WINDOWS = (1e-2, 3e-3, 1e-3)
+"""Steps, in units of the natural one, at which a function is looked at for its own rounding."""
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,39 @@ def turns(at: Line, noise: float) -> bool:
         slopes.append(way * slope.value)
     left, right = slopes
     return math.isfinite(left + right) and abs(left - right) > 1e-4 * max(abs(left), abs(right))
+
+
+def drowned(at: Line, gap: float, level: float) -> bool:
+    """Whether the rounding inside a function explains a gap between its slope and autograd's.
+
+    In the tail of x (1 + erf x), a sum of numbers near 1, the differences see the steps of the rounding. The sixth
+    differences of a smooth function are far smaller than its fourth, those of rounding are not. `level` is the most
+    that rounding can be: larger is a fine structure of the function itself.
+
+    Source: Moré & Wild (2011), SIAM J. Sci. Comput. 33(3):1292-1314, doi:10.1137/100786125
+    """
+    for h in WINDOWS:
+        values = [at(k * h)[0] for k in range(-4, 5)]
+        if not all(map(math.isfinite, values)):
+            continue
+        fourth, sixth = (_roughness(values, order) for order in (4, 6))
+        if gap * h <= 8 * sixth and fourth <= 2 * sixth <= 2 * level:
+            return True
+    return False
+
+
+def _roughness(values: Sequence[float], order: int) -> float:
+    """The standard deviation of independent errors that would make differences of this order."""
+    for _ in range(order):
+        values = [b - a for a, b in pairwise(values)]
+    return math.sqrt(sum(d * d for d in values) / len(values) / math.comb(2 * order, order))
+
+
+def rounding_within(probe: Probe, direction: Values, weights: Weights) -> float:
+    """What rounding inside a function can be, at most: its terms are taken to be as large as 1 or its arguments."""
+    largest = [max(1.0, *(float(x.abs().max()) for x in (probe.leaves[n].detach(), u) if x.numel()))
+               for n, u in direction.items()]  # fmt: skip
+    return 1000 * probe.epsilon * max(largest, default=1.0) * sum(float(w.abs().sum()) for w in weights.values())
 
 
 def sided(probe: Probe, direction: Values, pull: Pull) -> tuple[Slope, Slope] | None:

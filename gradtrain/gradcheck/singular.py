@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from gradtrain.gradcheck.finding import Verdict
 from gradtrain.gradcheck.modes import exactly
 from gradtrain.gradcheck.probe import Probe, Values, magnitude
-from gradtrain.gradcheck.reverse import Measured, Pull, compare, line, sided
+from gradtrain.gradcheck.reverse import WINDOWS, Measured, Pull, compare, drowned, line, rounding_within, sided
 
 FLOOR = 1e-9
 """No step below this part of the natural one: rounding would be all there is to see."""
@@ -33,6 +34,12 @@ def judged(probe: Probe, direction: Values, pull: Pull, found: Measured, generat
         return frozen
     if frozen is not None:
         found = frozen
+    if flipping is None and found.verdict == "fail" and _rough(probe, direction, pull, found):
+        same = exactly(probe, direction)(pull)
+        note = "the function is rounded more coarsely than it changes here"
+        note += "; forward mode and reverse mode agree exactly" if same else ""
+        verdict: Verdict = "pass" if same else "unresolved"
+        return Measured(verdict, found.automatic, found.numeric, found.error, found.scale, note)
     if flipping is None and not _cornered(probe, direction, pull):
         return found
     flipping = flipping or {"no operator that is known to turn": 0}
@@ -93,6 +100,20 @@ def _frozen(probe: Probe, direction: Values, pull: Pull) -> tuple[Measured | Non
     if slope.error > 1e-5 * wide and slope.error > 1e-9 * pull.size:
         return None, turned  # the steps that told anything were across a kink
     return Measured("pass" if agrees else "fail", automatic, slope.value, slope.error, wide), None
+
+
+def _rough(probe: Probe, direction: Values, pull: Pull, found: Measured) -> bool:
+    """Whether rounding inside the function explains what its differences say, nothing turning near the point."""
+    from gradtrain.gradcheck.kinks import flips, traced
+
+    here, *around = (
+        traced(lambda t=t: probe.at(probe.moved(direction, t)))  # type: ignore[misc]
+        for t in (0.0, 4 * WINDOWS[0], -4 * WINDOWS[0])
+    )
+    if any(flips(here, there) != {} for there in around):
+        return False
+    level = rounding_within(probe, direction, pull.weights)
+    return drowned(line(probe, direction, [pull]), abs(found.automatic - found.numeric), level)
 
 
 def _known(pull: Pull, direction: Values) -> tuple[float, float, float]:

@@ -141,3 +141,12 @@ def test_a_buffer_in_place_of_another_is_noticed() -> None:
     kept.watch()
     kept.rewind()
     assert module.running_mean is mean
+
+
+def test_an_expanded_tensor_is_put_back_too() -> None:
+    for tensor in (torch.arange(3).expand(2, 3), torch.arange(3.0)[:, None].expand(3, 4), torch.zeros(0).expand(2, 0)):
+        before = tensor.clone()
+        kept = Kept([tensor])
+        tensor[:1, :1].add_(7)
+        kept.rewind()
+        assert torch.equal(tensor, before)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import gradtrain
 from gradtrain.gradcheck.probe import Probe
 from gradtrain.gradcheck.reverse import compare, pulls
 from gradtrain.gradcheck.singular import judged, unit_direction
@@ -124,3 +125,17 @@ def test_a_gradient_that_is_not_finite_is_no_corner() -> None:
 def test_a_unit_direction_has_one_element() -> None:
     unit = unit_direction(torch.zeros(2, 3, dtype=torch.float64), 4, 2.5)
     assert unit.tolist() == [[0, 0, 0], [0, 2.5, 0]]
+
+
+@pytest.mark.parametrize("x", [-8.0, -8.2175, -8.3])
+def test_the_roundings_of_a_tail_are_no_derivative(x: float) -> None:
+    point = torch.tensor(x, dtype=torch.float64)
+    for function in (F.gelu, lambda x: 0.5 * x * (1 + torch.erf(x / 2**0.5))):
+        failures = gradtrain.gradcheck(function, point).failures
+        assert {finding.check for finding in failures} == {"float32 gradient"}  # where it has no digit left, truly
+
+
+def test_a_small_derivative_that_is_no_rounding_must_be_right() -> None:
+    x = torch.tensor([-40.0, -45.0], dtype=torch.float64)
+    assert not gradtrain.gradcheck(lambda x: x.exp(), x).failures
+    assert gradtrain.gradcheck(lambda x: x.exp() * x.exp().detach(), x).failures
