@@ -15,15 +15,15 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     ),
     "saturation": ("first_loss", *SCALE, "rate_too_high", "always_clipped", *STANDSTILL),
     "dead_units": (*SCALE, "first_loss", "rate_too_high", *STANDSTILL),
-    "rate_too_high": (
-        "saturation", "dead_units", *SCALE, "entropy_collapse", "always_clipped", "oscillation", "lost_updates",
-        "targets",
-    ),
     "growing_activations": (
         "first_loss", "exploding", "gradient_spike", "vanishing", "rate_too_high", "always_clipped", "oscillation",
         *STANDSTILL,
     ),
     "exploding": ("gradient_spike", "first_loss", "rate_too_high", "always_clipped", "oscillation", *STANDSTILL),
+    "rate_too_high": (
+        "saturation", "dead_units", *SCALE, "entropy_collapse", "always_clipped", "oscillation", "lost_updates",
+        "targets",
+    ),
     "vanishing": ("zero_gradient", *STANDSTILL),
     "entropy_collapse": ("targets",),
     "penalty_dominates": ("rate_too_low", "targets", "vanishing"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -47,11 +48,19 @@ class Ear:
         }
         self.heard: dict[str, dict[str, Heard]] = {}
         self.handles: list[RemovableHandle] = []
+        self.sums: dict[int, list[Tensor]] = {}
         self.scale = 1.0
 
-    def attach(self, scale: float = 1.0) -> None:
-        """Begin to listen; gradients that arrive are `scale` times the true ones."""
+    def attach(self, scale: float = 1.0, parameters: Iterable[Tensor] = ()) -> None:
+        """Begin to listen; gradients that arrive are `scale` times the true ones.
+
+        Of `parameters` also what each micro-batch adds to their gradients.
+        """
         self.scale = scale
+        self.sums = {}
+        for parameter in parameters:
+            hook = parameter.register_post_accumulate_grad_hook(self._added)  # type: ignore[no-untyped-call]
+            self.handles.append(hook)
         self.heard = {role: {} for role in self.places}
         for role, places in self.places.items():
             for name, component, module in places:
@@ -66,7 +75,19 @@ class Ear:
 
     def forget(self) -> None:
         """Let go of the tensors."""
-        self.heard = {}
+        self.heard, self.sums = {}, {}
+
+    def parts(self, count: int) -> dict[int, list[Tensor]]:
+        """id of a parameter → what each of the last `count` micro-batches added to its gradient."""
+        last = {key: sums[-count:] for key, sums in self.sums.items() if len(sums) >= count}
+        return {
+            key: [sums[0], *(after - before for before, after in itertools.pairwise(sums))]
+            for key, sums in last.items()
+        }
+
+    def _added(self, parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            self.sums.setdefault(id(parameter), []).append(parameter.grad.detach() / self.scale)
 
     def _spoken(
         self,

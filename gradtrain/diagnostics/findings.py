@@ -14,6 +14,10 @@ OVER = 0.7
 """Share of a threshold below which a sign is over: what hovers around the threshold does not begin and end."""
 
 
+CLEAR = 3.0
+"""Multiple of a threshold from which a sign needs no second look."""
+
+
 class Findings:
     """What is wrong with the networks, from sign to sign.
 
@@ -46,7 +50,8 @@ class Findings:
                         lines.append({"kind": "finding", "step": step, "event": "ended", **state["line"]})
         for name in sorted((name for name in seen if f"{network}/{name}" in self.open), key=ORDER.index):
             state = self.open[f"{network}/{name}"]
-            if not state["began"] and state["with"] >= state["lasts"] and not self._explained(network, name):
+            lasted = state["with"] >= state["lasts"] or seen[name][0].excess >= CLEAR
+            if not state["began"] and lasted and not self._explained(network, name):
                 state["began"] = True
                 lines.append({"kind": "finding", "step": step, "event": "began", **state["line"]})
         self.told += lines

@@ -71,7 +71,7 @@ class Looks:
                     peak=self.peak(phase),
                     norm=None if update is None or update.norm is None else float(update.norm),
                     clip=None if update is None else update.clip_norm,
-                    samples=self.parts.splits["train"].size,
+                    samples=self.parts.splits["train"].size // (1 if update is None else update.accumulate),
                     penalties=_penalties(phase, update, weights) if before and update is not None else {},
                 ),
             )

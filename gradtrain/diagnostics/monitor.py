@@ -12,9 +12,10 @@ from torch import Tensor
 
 from gradtrain import registry
 from gradtrain.assemble import Parts
-from gradtrain.components.measures import Measure, Progress, Sign
+from gradtrain.components.measures import Heard, Measure, Progress, Sign, Weight
 from gradtrain.config.sections import Run
 from gradtrain.diagnostics.chance import constant_answers
+from gradtrain.diagnostics.distributions import histograms
 from gradtrain.diagnostics.ear import Ear
 from gradtrain.diagnostics.findings import Findings, Line
 from gradtrain.diagnostics.interval import Interval
@@ -34,11 +35,13 @@ class Monitor:
     """
 
     def __init__(self, run: Run, parts: Parts, memory: dict[str, Any]) -> None:
-        section = run.diagnostics
+        section, self.memory = run.diagnostics, memory
+        memory.setdefault("evaluated", True)
         every = None if section.every is None else section.every.steps(parts.per_epoch)
         self.measures: list[Measure] = measures(section.measures)
         self.actions = section.on
         self.parts, self.looks, self.ear = parts, Looks(parts), Ear(parts.networks)
+        self.noise = any(measure.name() == "noise_scale" for measure in self.measures)
         self.hooked = any(measure.hooked for measure in self.measures)
         self.interval = Interval(every, section.budget.share, memory.setdefault("interval", {}))
         self.past: dict[str, dict[str, Any]] = memory.setdefault("past", {})
@@ -52,7 +55,7 @@ class Monitor:
             "known": any(network.trained for network in run.networks.values()),
         }
         self.before_step: dict[int, Tensor] = {}
-        self.due = 0
+        self.due, self.micros = 0, 1
         self.fatal: Line | None = None
         self.clock: tuple[float, int] | None = None
 
@@ -69,7 +72,9 @@ class Monitor:
             self.due = self.interval.after(step + 1)
             return
         self.started = time.perf_counter()
-        self.ear.attach(self.parts.precision.state().get("scale", 1.0))
+        self.micros = max(update.accumulate for update in phase.updates)
+        listened = phase.learning if self.micros > 1 and self.noise else ()
+        self.ear.attach(self.parts.precision.state().get("scale", 1.0), listened)
         with torch.no_grad():
             copies = torch._foreach_clone([p.detach() for p in phase.learning])
         self.before_step = {id(p): copy for p, copy in zip(phase.learning, copies, strict=True)}
@@ -83,8 +88,13 @@ class Monitor:
         progress = self.progressed(step)
         numbers: dict[str, Any] = {}
         found: list[Line] = []
+        layers: list[Heard] = []
+        weights: list[Weight] = []
         with torch.no_grad():
-            for role, look in self.looks.at(step, phase, progress, self.ear.heard, self.before_step, {}):
+            micros = self.ear.parts(self.micros)
+            for role, look in self.looks.at(step, phase, progress, self.ear.heard, self.before_step, micros):
+                layers += look.layers
+                weights += look.moving
                 signs: list[tuple[Sign, int]] = []
                 looked: list[str] = []
                 for measure in self.measures:
@@ -98,13 +108,16 @@ class Monitor:
                 found += self.findings.take(step.number, role, kept, looked)
         self.ear.forget()
         self.before_step = {}
+        lines = [{"kind": "health", "step": step.number, "measures": {k: v for k, v in numbers.items() if v != {}}}]
+        if close and self.memory["evaluated"]:
+            self.memory["evaluated"] = False
+            lines.append(_drawn(step.number, layers, weights))
         for line in found:
             if line["event"] == "began" and self.actions.get(line["name"]) == "stop":
                 self.fatal = self.fatal or line
         if close:
             self.timed(step.number)
-        measured = {name: values for name, values in numbers.items() if values != {}}
-        return [{"kind": "health", "step": step.number, "measures": measured}, *found]
+        return [*lines, *found]
 
     def progressed(self, step: Step) -> Progress:
         """How the run goes, by what is differentiated without the penalties."""
@@ -118,6 +131,7 @@ class Monitor:
 
     def evaluated(self, value: float) -> None:
         """What an evaluation found: the loss of the val split; nan where there is none."""
+        self.memory["evaluated"] = True
         if math.isfinite(value):
             self.kept |= {"val": value, "least_val": min(value, self.kept.get("least_val", math.inf))}
 
@@ -139,6 +153,17 @@ class Monitor:
             f"{line['cause']}; `diagnostics: {{on: {{{line['name']}: stop}}}}` says to stop there, the state is saved",
             line["remedy"],
         )
+
+
+def _drawn(step: int, layers: Sequence[Heard], weights: Sequence[Weight]) -> Line:
+    outputs = [(layer.name, layer.output) for layer in layers if layer.output is not None]
+    gradients = [(weight.name, weight.gradient) for weight in weights if weight.gradient is not None]
+    return {
+        "kind": "distributions",
+        "step": step,
+        "activations": histograms(outputs),
+        "gradients": histograms(gradients),
+    }
 
 
 def measures(chosen: Sequence[Measure] | str) -> list[Measure]:

@@ -23,16 +23,23 @@ class GradientFlow(Measure):
 
     hooked = True
     finds = ("vanishing", "exploding")
-    cases = [{}, {"decades": 4.0}]
+    cases = [{}, {"decades": 4.0, "times": 100.0}]
 
     decades: PositiveFloat = 3.0
     """Powers of ten between the last layer and the first."""
+    times: PositiveFloat = 1000.0
+    """‖∂ total / ∂ w‖ of a recurrent weight as a multiple of the gradient at the layer's output: it grows on its way
+    through time (healthy over 60 steps: about 20)."""
 
     def of(self, look: Look) -> Mapping[str, float]:
         heard = [(layer.name, layer.gradient) for layer in look.layers if layer.gradient is not None]
         return dict(zip([name for name, _ in heard], norms([g for _, g in heard]), strict=True))
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
+        recurrent = self._through_time(values, look)
+        if recurrent is not None:
+            yield recurrent
+            return
         path = [(name, size) for name, size in values.items() if size > 0 and math.isfinite(size)]
         if len(path) < 3:
             return
@@ -61,3 +68,20 @@ class GradientFlow(Measure):
                 "every layer passes on more gradient than it got: weights that start too large, or no normalization",
                 "init: kaiming_normal   # or normalization: layer_norm, or training: {clip_norm: 1.0}",
             )
+
+    def _through_time(self, values: Mapping[str, float], look: Look) -> Sign | None:
+        """The explosion inside of a recurrent layer, whose steps are no layers of their own."""
+        heard = [w for w in look.moving if "weight_hh" in w.name and w.gradient is not None and values.get(w.layer)]
+        sizes = norms([w.gradient for w in heard if w.gradient is not None])
+        found = [(size / values[w.layer], size, w) for w, size in zip(heard, sizes, strict=True)]
+        times, size, weight = max(found, key=lambda item: item[0], default=(0.0, 0.0, None))
+        if weight is None or not self.times < times < math.inf:
+            return None
+        return Sign(
+            "exploding",
+            times / self.times,
+            weight.layer,
+            f"the gradient by `{weight.name}` is {size:.2g}, {times:.2g} times the one that arrives at the layer",
+            "every step back through time multiplies the gradient: recurrent weights that are too large",
+            'init: [{orthogonal: {gain: 1.0}, params: "*.weight_hh*"}]   # and training: {clip_norm: 1.0}',
+        )

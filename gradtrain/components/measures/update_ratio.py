@@ -22,13 +22,15 @@ class UpdateRatio(Measure):
     """
 
     hooked = True
+    lasts = 3
     finds = ("rate_too_high", "rate_too_low")
     cases = [{}, {"high": 0.05, "low": 1e-5}]
 
     high: PositiveFloat = 0.1
     """Median over the matrices from which a rate is too high, where the loss does not fall."""
     wild: PositiveFloat = 0.5
-    """Median over the matrices from which it is too high at once: half of every weight is new."""
+    """Median over the matrices from which the first step makes it suspect: half of every weight is new. Ten times
+    that is too high whatever the loss does, forty times that at once."""
     low: PositiveFloat = 3e-5
     """Median over the matrices below which a rate is too low, where the loss does not fall."""
 
@@ -46,13 +48,14 @@ class UpdateRatio(Measure):
         past["most"] = max(usual, past.get("most", 0.0))
         name, (worst, layer) = max(ratios.items(), key=lambda item: item[1][0])
         told = f"a step moves the matrices by {usual:.2g} of their length (median; `{name}` by {worst:.2g})"
-        grown = progress.falls and progress.fallen < 0.0 and look.step > 1
-        excess = max(usual / self.wild, usual / self.high if grown else 0.0)
+        grown = progress.falls and progress.fallen < -0.05 and look.step > 1
+        suspect = look.step == 1 and usual > self.wild  # a first step may be long by the rule's own start
+        excess = usual / self.high if grown or suspect else 0.1 * usual / self.wild
         if excess >= 0.7:
             loss = f", and the loss went from {progress.first:.4g} to {progress.now:.4g}" if grown else ""
             yield Sign(
                 "rate_too_high",
-                excess,
+                excess if usual > 40 * self.wild else min(excess, 2.0),
                 layer,
                 f"{told}{loss}",
                 "the learning rate is too high: steps leap over what they aim at",

@@ -1,0 +1,59 @@
+"""The size of what layers put out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import PositiveFloat
+
+from gradtrain.components.measures import Look, Measure, Sign, rms
+
+
+class ActivationScale(Measure):
+    """How large the numbers are that every layer puts out, and whether they grow from layer to layer.
+
+    value     RMS of each layer's output
+    paper     the variance should stay the same from layer to layer: Glorot & Bengio (2010), AISTATS; He, Zhang, Ren &
+              Sun (2015), ICCV, arXiv:1502.01852; sums of residual branches double it: Zhang, Dauphin & Ma (2019),
+              ICLR, arXiv:1901.09321
+    note      Judged in the first steps only: what grows later may have been learned.
+    """
+
+    hooked = True
+    finds = ("growing_activations",)
+    lasts = 1
+    cases = [{}, {"growth": 10.0}]
+
+    growth: PositiveFloat = 20.0
+    """Largest RMS of a layer, as a multiple of that of the network's input, or of its first output for symbols."""
+    until: PositiveFloat = 16.0
+    """Last step that is judged."""
+
+    def of(self, look: Look) -> Mapping[str, float]:
+        return {layer.name: rms(layer.output) for layer in look.layers if layer.output is not None}
+
+    def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
+        if len(values) < 4 or look.step > self.until:
+            return
+        first = look.layers[0]
+        real = first.input is not None and first.input.is_floating_point()
+        start = rms(first.input) if real and first.input is not None else values[first.name]
+        name, most = max(values.items(), key=lambda item: item[1])
+        excess = most / max(start, 1.0) / self.growth
+        grows = sum(values[layer.name] > 1.5 * start for layer in look.layers) >= 3
+        if excess < 0.7 or not grows:
+            return
+        residual = name.count(".") > 0 and any(
+            "body" in layer.name or "residual" in layer.name for layer in look.layers
+        )
+        yield Sign(
+            "growing_activations",
+            excess,
+            name,
+            f"numbers grow from RMS {start:.3g} at the input to {most:.3g} there",
+            "residual branches add up and nothing scales them" if residual else "weights that start too large",
+            "normalization: layer_norm   # `norm` at the start of every residual body; or init with a smaller std"
+            if residual
+            else "init: kaiming_normal",
+        )

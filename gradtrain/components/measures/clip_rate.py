@@ -1,0 +1,51 @@
+"""How often the gradient is clipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import PositiveFloat, PositiveInt
+
+from gradtrain.components.measures import Look, Measure, Sign, middle
+
+
+class ClipRate(Measure):
+    """The norm of the gradient beside the norm at which it is clipped, and how often it is longer.
+
+    value     ‖g‖ / clip_norm before clipping, of the whole network
+    paper     clipping is for rare cliffs: Pascanu, Mikolov & Bengio (2013), ICML, arXiv:1211.5063. Where it always acts
+              it is the learning rate; the thresholds are ours
+    """
+
+    finds = ("always_clipped",)
+    cases = [{}, {"share": 0.9, "times": 10.0}]
+
+    share: PositiveFloat = 0.95
+    """Share of the last looks at which the gradient was clipped."""
+    times: PositiveFloat = 10.0
+    """Median of ‖g‖ / clip_norm: a norm that is just above the limit loses little."""
+    window: PositiveInt = 16
+    """Looks that count."""
+
+    def of(self, look: Look) -> Mapping[str, float]:
+        return {"": look.norm / look.clip} if look.norm is not None and look.clip else {}
+
+    def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
+        if not values or look.clip is None:
+            return
+        recent = past.setdefault("recent", [])
+        recent.append(values[""])
+        del recent[: -self.window]
+        if len(recent) < self.window // 2:
+            return
+        share, usual = sum(value > 1 for value in recent) / len(recent), middle(recent)
+        yield Sign(
+            "always_clipped",
+            min(share / self.share, usual / self.times),
+            "",
+            f"the gradient was clipped at {share:.0%} of the last {len(recent)} looks, its norm is {usual:.3g} times "
+            f"the limit {look.clip:g} (median)",
+            "the limit is far below the usual norm: it sets the length of every step",
+            f"training: {{clip_norm: {2 * usual * look.clip:.1g}}}",
+        )

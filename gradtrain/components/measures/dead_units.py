@@ -1,0 +1,61 @@
+"""Units that never speak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from pydantic import PositiveFloat
+
+from gradtrain.components.measures import Look, Measure, Sign
+
+
+class DeadUnits(Measure):
+    """The share of units of a rectifier that are silent for every sample of a batch: they learn nothing from it.
+
+    value     mean over units u of [max over samples |a_u| <= quiet]; quiet is 0 for relu, small for its smooth kin
+    paper     up to 40 % of a network can die at a learning rate too high: Karpathy, CS231n (2015), neural networks
+              part 1. The threshold lies above that: a sparse unit may be silent in one batch by chance
+    note      A unit is a channel of an image or a column of a sequence, over all places.
+    """
+
+    hooked = True
+    finds = ("dead_units",)
+    cases = [{}, {"share": 0.4}]
+    kinds: ClassVar[Mapping[str, float]] = {
+        "relu": 0.0, "gelu": 1e-3, "silu": 1e-3, "mish": 1e-3, "hardswish": 0.0,
+    }  # fmt: skip
+
+    share: PositiveFloat = 0.6
+    """Share of a layer's units."""
+
+    def of(self, look: Look) -> Mapping[str, float]:
+        found = {}
+        for layer in look.layers:
+            if layer.component in self.kinds and layer.output is not None and layer.output.ndim >= 2:
+                a = layer.output.abs()
+                units = a.amax(dim=[0, *range(2, a.ndim)]) if a.ndim != 3 else a.amax(dim=(0, 1))
+                found[layer.name] = float((units <= self.kinds[layer.component]).float().mean())
+        return found
+
+    def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
+        if not values or 0 < look.samples < 8:
+            return
+        layer, share = max(values.items(), key=lambda item: item[1])
+        early = past.setdefault("first", share) > 0.5 * self.share
+        if early:
+            cause = "they were silent from the start: a bias far below zero, or inputs far from it"
+            remedy = "init: [kaiming_normal, {constant: 0.0, params: biases}]"
+        else:
+            cause = "a step too large drove them below zero for every sample, where no gradient brings them back"
+            remedy = f"lr: {look.peak / 10:.0e}   # or activation: {{leaky_relu: 0.01}}"
+        several = [name for name, value in values.items() if value >= self.share]
+        more = f"; so in {len(several)} of {len(values)} layers" if len(several) > 1 else ""
+        yield Sign(
+            "dead_units",
+            share / self.share,
+            layer,
+            f"{100 * share:.0f} % of its units put out 0 for every sample of the batch{more}",
+            cause,
+            remedy,
+        )
