@@ -72,6 +72,7 @@ class Runner:
         self.stop = Stop()
         self.memory = Memory()
         self.guard = Guard(run, parts, folder)
+        self.monitor = Monitor(run, parts, self.memory.health)
         self.measured: dict[str, dict[str, Value]] = {}
         self.modes: dict[str, str] = {
             "loss": "min",
@@ -86,7 +87,8 @@ class Runner:
 
     def run_all(self, warnings: list[Problem], resume: bool) -> Outcome:
         start = self.restored() if resume else 0
-        self.monitor = Monitor(self.run, self.parts, self.memory.health)
+        if resume:
+            self.monitor = Monitor(self.run, self.parts, self.memory.health)
         self.began = time.monotonic()
         self.journal = Journal(self.folder.journal, self.memory.journal if resume else 0, self.display.warn)
         self.display.begin(plan_of(self.run, self.parts, str(self.folder.path), start, self.best))

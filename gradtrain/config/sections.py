@@ -298,8 +298,8 @@ class Diagnostics(Record):
     """What is watched while the networks train, and what a finding does."""
 
     every: Every | None = None
-    """Time between two close looks (activations, their gradients, weights before and after); by default the looks grow
-    apart, two an octave: steps 1, 2, 3, 4, 6, 8, 12, …"""
+    """Time between two close looks (activations, their gradients, weights before and after), and what a step leaves
+    behind is measured with every line of the journal; by default looks grow apart: steps 1, 2, 3, 4, 6, 8, 12, …"""
     budget: Percent = Percentage(2.0)
     """Largest share of the time that close looks take: where `every` asks for more, the interval is doubled."""
     measures: Literal["all", "none"] | tuple[Measure, ...] = "all"

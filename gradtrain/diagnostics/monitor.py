@@ -42,7 +42,7 @@ class Monitor:
         self.actions = section.on
         self.parts, self.looks, self.ear = parts, Looks(parts), Ear(parts.networks)
         self.noise = any(measure.name() == "noise_scale" for measure in self.measures)
-        self.hooked = any(measure.hooked for measure in self.measures)
+        self.closely = any(measure.close for measure in self.measures)
         self.interval = Interval(every, section.budget.share, memory.setdefault("interval", {}))
         self.past: dict[str, dict[str, Any]] = memory.setdefault("past", {})
         self.findings = Findings(memory.setdefault("findings", {}))
@@ -61,7 +61,7 @@ class Monitor:
 
     def before(self, step: int) -> None:
         """Called between two steps with the number of those finished: listen to the next one, where it is time."""
-        if not self.hooked:
+        if not self.closely:
             return
         if self.due <= step:
             self.due = self.interval.after(step)
@@ -82,7 +82,7 @@ class Monitor:
     def after(self, step: Step, phase: Phase, logged: bool) -> list[Line]:
         """Called after a step: the lines that the journal gets. `logged` steps are looked at for what is free."""
         close = bool(self.before_step)
-        if not self.measures or not (close or logged):
+        if not self.measures or not (close or (logged and self.free())):
             return []
         self.ear.detach()
         progress = self.progressed(step)
@@ -98,7 +98,7 @@ class Monitor:
                 signs: list[tuple[Sign, int]] = []
                 looked: list[str] = []
                 for measure in self.measures:
-                    if close or not measure.hooked:
+                    if close or not measure.close:
                         values = measure.of(look)
                         numbers[measure.name()] = _joined(numbers.get(measure.name(), {}), values)
                         past = self.past.setdefault(f"{measure.name()}/{role}", {})
@@ -118,6 +118,14 @@ class Monitor:
         if close:
             self.timed(step.number)
         return [*lines, *found]
+
+    def free(self) -> bool:
+        """Whether this logged step is looked at: every one where `every` is written, else the first ten, then a fifth.
+
+        On digits-mlp, whose steps are the shortest, a look at every tenth step costs 1.3 % of the time.
+        """
+        self.memory["logged"] = count = self.memory.get("logged", 0) + 1
+        return self.interval.every is not None or count <= 10 or count % 5 == 0
 
     def progressed(self, step: Step) -> Progress:
         """How the run goes, by what is differentiated without the penalties."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,7 +112,13 @@ class Look:
     penalties: Mapping[str, Sequence[tuple[Weight, Tensor]]] = field(default_factory=dict)
     """Penalty on weights → its gradient by each of them."""
 
-    @property
+    @functools.cached_property
+    def lengths(self) -> dict[str, float]:
+        """Norm of the gradient by every tensor that has one, by name."""
+        heard = [(weight.name, weight.gradient) for weight in self.moving if weight.gradient is not None]
+        return dict(zip([name for name, _ in heard], norms([gradient for _, gradient in heard]), strict=True))
+
+    @functools.cached_property
     def moving(self) -> list[Weight]:
         """The weights that this phase moves."""
         return [weight for weight in self.weights if weight.moves]
@@ -141,15 +148,16 @@ class Sign:
 class Measure(Component):
     """A measure turns a look at a training step into numbers, and says what is wrong with them.
 
-    It reads what a step leaves behind: weights, gradients and the optimizer's memory; a `hooked` one also reads what
-    layers put out and what comes back to them, or the weights before the step, which are kept at sampled steps only.
+    It reads what a step leaves behind: weights, gradients and the optimizer's memory; a `close` one also reads what
+    layers put out and what comes back to them, or the weights before the step, which are kept at sampled steps only,
+    or takes too long to be measured whenever the journal gets a line.
     It changes nothing. Its fields are its thresholds. Numbers are keyed by tensor or by layer.
 
     Under `value` a docstring states the formula, under `paper` where thresholds come from.
     """
 
-    hooked: ClassVar[bool] = False
-    """Whether it needs layers, or the weights before the step."""
+    close: ClassVar[bool] = False
+    """Whether it is measured at close looks only."""
 
     finds: ClassVar[tuple[str, ...]] = ()
     """Names of the findings it can lead to."""

@@ -20,7 +20,7 @@ class ActivationScale(Measure):
     note      Judged in the first steps only: what grows later may have been learned.
     """
 
-    hooked = True
+    close = True
     finds = ("growing_activations",)
     lasts = 1
     cases = [{}, {"growth": 10.0}]

@@ -20,6 +20,7 @@ class AdamHealth(Measure):
               far above 1 it runs ahead of its memory: Wortsman et al. (2023), arXiv:2304.13013
     """
 
+    close = True
     finds = ("small_moments",)
     cases = [{}, {"least": 0.1}]
 

@@ -20,7 +20,7 @@ class AttentionEntropy(Measure):
     note      Computed again for the first samples of the batch, without dropout.
     """
 
-    hooked = True
+    close = True
     finds = ("entropy_collapse",)
     cases = [{}, {"samples": 2}]
 

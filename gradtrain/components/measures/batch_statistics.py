@@ -18,7 +18,7 @@ class BatchStatistics(Measure):
               at 4 and 2
     """
 
-    hooked = True
+    close = True
     finds = ("tiny_batches",)
     cases = [{}, {"values": 8}]
 
@@ -39,7 +39,7 @@ class BatchStatistics(Measure):
             return
         name, count = min(values.items(), key=lambda item: item[1])
         samples = next(len(layer.output) for layer in look.layers if layer.name == name and layer.output is not None)
-        if 0 < samples < look.samples / 2 and samples != look.samples:
+        if samples < look.samples:
             return  # an epoch's last batch
         excess = max(self.values / count, self.samples / samples)
         yield Sign(

@@ -19,7 +19,7 @@ class DeadUnits(Measure):
     note      A unit is a channel of an image or a column of a sequence, over all places.
     """
 
-    hooked = True
+    close = True
     finds = ("dead_units",)
     cases = [{}, {"share": 0.4}]
     kinds: ClassVar[Mapping[str, float]] = {

@@ -21,6 +21,7 @@ class GradientCosine(Measure):
               of gradient and decay together.
     """
 
+    close = True
     finds = ("oscillation",)
     lasts = 4
     cases = [{}, {"least": 0.5}]

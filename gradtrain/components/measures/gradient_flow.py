@@ -21,7 +21,7 @@ class GradientFlow(Measure):
               wide. The thresholds are those of `gradtrain explain --batch`.
     """
 
-    hooked = True
+    close = True
     finds = ("vanishing", "exploding")
     cases = [{}, {"decades": 4.0, "times": 100.0}]
 

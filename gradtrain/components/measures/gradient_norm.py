@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, listed, middle, norms
+from gradtrain.components.measures import Look, Measure, Sign, listed, middle
 
 
 class GradientNorm(Measure):
@@ -27,8 +27,7 @@ class GradientNorm(Measure):
     """The norm of all tensors together, as a multiple of its recent median, from which it is a spike."""
 
     def of(self, look: Look) -> Mapping[str, float]:
-        heard = [(w.name, w.gradient) for w in look.moving if w.gradient is not None]
-        return dict(zip([name for name, _ in heard], norms([g for _, g in heard]), strict=True))
+        return look.lengths
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
         if not values:

@@ -18,7 +18,7 @@ class InputScale(Measure):
     note      What is not 0 counts: features of one word in a thousand are small on average, and are fine.
     """
 
-    hooked = True
+    close = True
     finds = ("unscaled_inputs",)
     lasts = 1
     cases = [{}, {"most": 3.0}]

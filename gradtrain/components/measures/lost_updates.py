@@ -18,7 +18,7 @@ class LostUpdates(Measure):
               the threshold is ours
     """
 
-    hooked = True
+    close = True
     finds = ("lost_updates",)
     lasts = 3
     cases = [{}, {"share": 0.3}]

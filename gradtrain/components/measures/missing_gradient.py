@@ -26,7 +26,7 @@ class MissingGradient(Measure):
                 found[weight.name] = 0.25
             elif weight.moves and weight.gradient is None:
                 found[weight.name] = 1.0
-            elif weight.gradient is not None and not bool(weight.gradient.any()):
+            elif look.lengths.get(weight.name) == 0:
                 found[weight.name] = 0.5
         return found
 

@@ -18,7 +18,7 @@ class NoiseScale(Measure):
     note      Needs `training.accumulate` above 1; inf where noise is all there is. One look is a rough estimate.
     """
 
-    hooked = True
+    close = True
 
     def of(self, look: Look) -> Mapping[str, float]:
         heard = [weight.parts for weight in look.moving if len(weight.parts) > 1]

@@ -19,7 +19,7 @@ class PenaltyShare(Measure):
     note      Not measured where the gradient was clipped: the parts are those before clipping.
     """
 
-    hooked = True
+    close = True
     finds = ("penalty_dominates",)
     lasts = 3
     cases = [{}, {"share": 0.8}]

@@ -19,7 +19,7 @@ class Saturation(Measure):
     note      The last layer of a network is left out: it may have to say 0 or 1.
     """
 
-    hooked = True
+    close = True
     finds = ("saturation",)
     cases = [{}, {"share": 0.3}]
     kinds: ClassVar[tuple[str, ...]] = ("tanh", "sigmoid", "softsign")

@@ -21,7 +21,7 @@ class UpdateRatio(Measure):
               after the warm-up.
     """
 
-    hooked = True
+    close = True
     lasts = 3
     finds = ("rate_too_high", "rate_too_low")
     cases = [{}, {"high": 0.05, "low": 1e-5}]
