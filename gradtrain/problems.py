@@ -194,3 +194,32 @@ def _excerpt(at: Place, width: int = 100) -> tuple[str, int, int]:
 
 def _cells(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def out_of_memory(error: BaseException) -> Problem | None:
+    """The refusal for memory that the system or the device did not give, with what was asked for; None otherwise."""
+    said = safe(str(error), 300).partition("\n")[0]
+    kinds = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if not kinds and "can't allocate memory" not in said:
+        return None
+    asked = re.search(r"allocate (\d[\d.]*) ?(bytes|[KMGT]i?B)", said)
+    size = (
+        f": {_bytes(int(asked[1])) if asked[2] == 'bytes' else f'{asked[1]} {asked[2]}'} were asked for"
+        if asked
+        else ""
+    )
+    return Problem(
+        "out-of-memory",
+        f"there is not enough memory{size}",
+        why=said,
+        help="a smaller `data.batch_size` needs less; `training.accumulate` keeps the size of the step",
+    )
+
+
+def _bytes(count: float) -> str:
+    """A size as people say it."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} TiB"

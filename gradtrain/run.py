@@ -19,7 +19,7 @@ from gradtrain.diagnostics.monitor import Monitor
 from gradtrain.drawing import drawn, files, ready
 from gradtrain.memory import Memory, number_at
 from gradtrain.nonfinite import Guard, slowed, spike
-from gradtrain.problems import Place, Problem
+from gradtrain.problems import Place, Problem, out_of_memory
 from gradtrain.report.display import Display
 from gradtrain.report.model import plan_of
 from gradtrain.storage import checkpoint
@@ -97,11 +97,14 @@ class Runner:
         self.folder.write_status("running", step=start)
         try:
             outcome = self.trained(start)
-        except BaseException as error:
+        except BaseException as raised:
+            error = out_of_memory(raised) or raised
             code, why = (error.exit_code, error.what) if isinstance(error, Problem) else (1, f"{error!r}")
             with contextlib.suppress(OSError, Problem):
                 self.folder.write_status("failed", step=self.step, reason=why, exit_code=code)
-            raise
+            if error is raised:
+                raise
+            raise error from None
         finally:
             self.journal.close()
         self.folder.write_status(outcome.state, step=outcome.step, reason=outcome.reason, exit_code=outcome.exit_code)

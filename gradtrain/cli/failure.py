@@ -21,6 +21,7 @@ from gradtrain.problems import (
     Problem,
     did_you_mean,
     flatten,
+    out_of_memory,
     quote,
     render,
     safe,
@@ -182,17 +183,8 @@ def _in_backticks(text: str) -> str:
 
 def _resource(error: BaseException) -> Problem | None:
     """What the machine could not give: room on the disk, memory, a right; None when it is something else."""
-    if (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    ):
-        return Problem(
-            "out-of-memory",
-            "there is not enough memory",
-            why=safe(str(error), 300).partition("\n")[0],
-            help="a smaller `data.batch_size` needs less; `training.accumulate` keeps the size of the step",
-        )
+    if (memory := out_of_memory(error)) is not None:
+        return memory
     if not isinstance(error, OSError):
         return None
     at = Place(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None

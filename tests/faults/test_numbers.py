@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from gradtrain.components.objectives import Terms
+from gradtrain.components.objectives.gan import _Gan
 from gradtrain.components.objectives.supervised import _Supervised
 from gradtrain.problems import Problem
 from gradtrain.replay import replayed
-from gradtrain.start import start
+from gradtrain.start import go_on, start
 from gradtrain.storage import checkpoint
 
 CONFIG = """
@@ -107,8 +108,10 @@ def refused(call: Callable[[], Any]) -> Problem:
     return caught.value
 
 
-def tensors(folder: Path, step: int = STEPS) -> dict[str, Tensor]:
-    return checkpoint.load(folder / "checkpoints", step).tensors
+def tensors(folder: Path, step: int | None = None) -> dict[str, Tensor]:
+    """What a checkpoint holds; by default the last one."""
+    root = folder / "checkpoints"
+    return checkpoint.load(root, max(checkpoint.steps(root)) if step is None else step).tensors
 
 
 def all_finite(folder: Path) -> bool:
@@ -155,3 +158,345 @@ def test_f43_a_gradient_that_is_not_finite_under_a_finite_loss_stops_before_the_
     step = random.Random(f"gradient {number}{clip}").randint(1, STEPS)
     poison({step: [float("nan"), float("inf"), -float("inf")][number % 3]}, gradient=True)
     found(tmp_path / "run", config(("steps: 40", f"steps: 40{clip}")), silent, step, "the norm of the gradient")
+
+
+def test_f44_numbers_that_are_not_finite_reach_no_checkpoint(
+    tmp_path: Path, config: Any, silent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, their average and the optimizer's memory, each lost after a sound step."""
+    from gradtrain.training.update import Update
+
+    step = Update.step
+    for name in ("weights", "average", "memory"):
+
+        def spoilt(self: Any, *rest: Any, name: str = name) -> None:
+            step(self, *rest)
+            self.made = getattr(self, "made", 0) + 1
+            if self.made == 21:  # the last one before a checkpoint
+                lost = {
+                    "weights": self.detached[0],
+                    "average": self.mean[0],
+                    "memory": self.optimizer.state[self.parameters[0]]["exp_avg"],
+                }
+                lost[name].view(-1)[0] = float("nan")
+
+        monkeypatch.setattr(Update, "step", spoilt)
+        folder = tmp_path / name
+        path = config(("steps: 40", "steps: 40, ema: 0.9"), ("every: 10 steps", "every: 40 steps"))
+        problem = refused(lambda folder=folder, path=path: start(path, folder=folder, shown=silent()))  # type: ignore[misc]
+        assert (problem.code, problem.exit_code) == ("nonfinite-weights", 4)
+        assert checkpoint.steps(folder / "checkpoints") == [7, 14]
+        assert all_finite(folder)
+
+
+def test_f46_a_step_that_is_skipped_was_never_tried(
+    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+) -> None:
+    """Weights, buffers and random numbers go on from where they were, and a resumed run leaves out the same steps."""
+    path = config(policy("{skip: {share: 0.1}}"))
+    poison({9: float("nan"), 10: float("inf"), 25: float("nan")})
+    shown = silent()
+    assert start(path, folder=tmp_path / "a", shown=shown).state == "finished"
+    assert shown.warnings.count("nonfinite") == 3
+    left_out = [line for line in journal_of(tmp_path / "a") if line["kind"] == "nonfinite"]
+    assert [(line["step"], line["skipped"], line["value"]) for line in left_out] == [
+        (9, 1, "nan"), (10, 2, "inf"), (25, 3, "nan"),
+    ]  # fmt: skip
+    assert [line["step"] for line in journal_of(tmp_path / "a") if line["kind"] == "step"] == [*range(1, STEPS + 1)]
+    assert all_finite(tmp_path / "a")
+    resumed(tmp_path, path, silent, journal_of, after=(7, 14, 21))
+
+
+def test_f46_skipping_changes_nothing_but_the_number_of_the_step(
+    tmp_path: Path, config: Any, poison: Any, silent: Any
+) -> None:
+    path = config(policy("skip"), ("steps: 40", "steps: 9"), ("every: 7 steps", "every: 1 steps"))
+    poison({9: float("nan")})
+    start(path, folder=tmp_path / "a", shown=silent())
+    assert same(tensors(tmp_path / "a", 8), tensors(tmp_path / "a", 9))
+
+
+def test_f46_patience_with_skipping_ends(tmp_path: Path, config: Any, poison: Any, silent: Any) -> None:
+    poison({step: float("nan") for step in range(11, 30)})
+    folder = tmp_path / "row"
+    problem = refused(lambda: start(config(policy("{skip: {in_a_row: 4}}")), folder=folder, shown=silent()))
+    assert (problem.code, problem.exit_code) == ("nonfinite", 4)
+    assert "at step 15," in problem.what
+    assert "4 steps in a row were left out" in problem.why
+    poison({step: float("nan") for step in range(2, 30, 2)})
+    folder = tmp_path / "share"
+    problem = refused(lambda: start(config(policy("{skip: {in_a_row: 2}}")), folder=folder, shown=silent()))
+    assert "at step 6," in problem.what
+    assert all_finite(folder)
+
+
+def test_f46_a_run_goes_back_and_leaves_out_the_data_that_led_there(
+    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+) -> None:
+    path = config(policy("{rollback: {rate: 0.5}}"))
+    poison({18: float("nan"), 30: float("inf")})
+    assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
+    lines = journal_of(tmp_path / "a")
+    back = [(line["step"], line["to"], line["rollbacks"]) for line in lines if line["kind"] == "nonfinite"]
+    assert back == [(18, 14, 1), (30, 28, 2)]
+    rates = {line["step"]: line["lr"] for line in lines if line["kind"] == "step"}
+    assert [rates[step] for step in (17, 19, 29, 31)] == [0.02, 0.01, 0.01, 0.005]
+    assert [*rates] == [*range(1, STEPS + 1)]
+    resumed(tmp_path, path, silent, journal_of, after=(7, 14, 21))
+
+
+def test_f46_what_was_gone_back_to_is_what_the_checkpoint_held(
+    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+) -> None:
+    path = config(policy("rollback"), ("steps: 40", "steps: 12"))
+    poison({12: float("nan")})
+    start(path, folder=tmp_path / "a", shown=silent())
+    (back,) = [line["to"] for line in journal_of(tmp_path / "a") if line["kind"] == "nonfinite"]
+    assert 7 <= back < 12
+    assert same(tensors(tmp_path / "a", back), tensors(tmp_path / "a", 12))
+
+
+def test_f47_a_run_goes_back_three_times_and_no_more(tmp_path: Path, config: Any, poison: Any, silent: Any) -> None:
+    poison({step: float("nan") for step in range(1, STEPS + 1)}, gradient=True)
+    shown = silent()
+    problem = refused(lambda: start(config(policy("rollback")), folder=tmp_path / "a", shown=shown))
+    assert (problem.code, problem.exit_code) == ("nonfinite", 4)
+    assert "at step 4," in problem.what
+    assert "went back 3 times" in problem.why
+    assert shown.warnings.count("nonfinite") == 3
+
+
+def resumed(place: Path, path: Path, silent: Any, journal_of: Any, after: tuple[int, ...]) -> None:
+    """A run that is stopped after a checkpoint and resumed ends as `place / "a"` did, which nobody stopped."""
+
+    class Halted(Exception):
+        pass
+
+    for step in after:
+
+        class Halting(type(silent())):  # type: ignore[misc]
+            def saved(self, number: int, path: str, best: bool, step: int = step) -> None:
+                if number == step:
+                    raise Halted
+
+        folder = place / f"after-{step}"
+        with pytest.raises(Halted):
+            start(path, folder=folder, shown=Halting())
+        assert go_on(folder, shown=silent()).state == "finished"
+        assert same(tensors(place / "a"), tensors(folder))
+        assert journal_of(folder) == journal_of(place / "a")
+
+
+GAN = """
+name: game
+device: cpu
+data: {source: {moons: {count: 128}}, batch_size: 32}
+models:
+  generator: {input: 4, layers: [{linear: 8}, batch_norm, relu, {linear: 2}]}
+  discriminator: {layers: [{linear: 8}, leaky_relu, {linear: 1}]}
+objective: {gan: {latent: 4}}
+optimizer: {adam: {lr: 0.01}}
+training: {steps: 20}
+checkpoint: {every: 5 steps}
+evaluation: {every: 20 steps}
+logging: {every: 1 step}
+"""
+
+OTHERS = {
+    "sam": ("adam: {lr: 0.02}", "sam: {lr: 0.02}"),
+    "schedule-free": ("adam: {lr: 0.02}", "schedule_free: {lr: 0.02}"),
+    "accumulate": ("steps: 40", "steps: 40, accumulate: 3"),
+    "clip": ("steps: 40", "steps: 40, clip_norm: 0.5, ema: 0.9"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("chosen", ["skip", "{rollback: {rate: 0.5}}"])
+def test_f46_both_policies_work_with(
+    kind: str, chosen: str, tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+) -> None:
+    path = config(OTHERS[kind], policy(chosen))
+    poison({12: float("nan"), 26: float("nan")}, gradient=True)
+    assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
+    assert len([line for line in journal_of(tmp_path / "a") if line["kind"] == "nonfinite"]) == 2
+    resumed(tmp_path, path, silent, journal_of, after=(14,))
+
+
+def test_f46_lbfgs_goes_back_with_a_smaller_rate(
+    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+) -> None:
+    path = config(
+        ("adam: {lr: 0.02}", "lbfgs: {lr: 0.5, max_iter: 3}"), ("batch_size: 12", "batch_size: full"),
+        policy("{rollback: {rate: 0.5}}"), ("{dropout: 0.2}, ", ""), ("  augment: [{noise: 0.1}]\n", ""),
+    )  # fmt: skip
+    poison({12: float("nan")})
+    assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
+    resumed(tmp_path, path, silent, journal_of, after=(7,))
+
+
+@pytest.mark.parametrize("update", ["generator", "discriminator"])
+@pytest.mark.parametrize("chosen", ["skip", "rollback"])
+def test_f46_both_policies_work_with_several_updates(
+    update: str, chosen: str, tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+) -> None:
+    path = config(policy(chosen), text=GAN)
+    poison({8: float("nan")}, task=_Gan, update=update)
+    assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
+    assert [line["step"] for line in journal_of(tmp_path / "a") if line["kind"] == "nonfinite"] == [8]
+    assert journal_of(tmp_path / "a")
+
+
+@pytest.mark.parametrize("update", ["generator", "discriminator"])
+def test_a_step_of_several_updates_is_replayed_from_the_last_checkpoint(
+    update: str, tmp_path: Path, config: Any, poison: Any, silent: Any
+) -> None:
+    poison({8: float("nan")}, task=_Gan, update=update)
+    refused(lambda: start(config(text=GAN), folder=tmp_path / "a", shown=silent()))
+    again = replayed(tmp_path / "a")
+    assert (again.exit_code, again.step, again.start) == (4, 8, 5)
+
+
+PHASES = """
+name: phases
+device: cpu
+data: {source: {moons: {count: 120}}, batch_size: 12}
+model: {layers: [{linear: 8}, relu, {linear: 2}]}
+loss: cross_entropy
+phases:
+  - {steps: 10, optimizer: {adagrad: {lr: 0.05}}}
+  - {steps: 10, optimizer: {adagrad: {lr: 0.05}}}
+training: {ema: 0.9}
+checkpoint: {every: 8 steps}
+evaluation: {every: 20 steps}
+logging: {every: 1 step}
+"""
+
+
+def test_f46_a_run_goes_back_into_the_phase_before(
+    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+) -> None:
+    path = config(policy("rollback"), text=PHASES)
+    poison({14: float("nan")})
+    assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
+    counts = [float(value) for name, value in tensors(tmp_path / "a", 20).items() if name.endswith(".step")]
+    assert set(counts) == {6.0}  # the steps 15 to 20: the optimizer of the second phase began anew
+    resumed(tmp_path, path, silent, journal_of, after=(8,))
+
+
+DIVERGING = """
+name: diverging
+device: cpu
+data: {source: {linear: {count: 64}}, batch_size: 8}
+model: {layers: [{linear: 8}, relu, {linear: 1}]}
+loss: mse
+optimizer: {sgd: {lr: 1e4}}
+training: {epochs: 8}
+checkpoint: {every: 1 steps}
+"""
+
+
+def test_a_crash_names_what_is_needed_to_understand_it(tmp_path: Path, config: Any, silent: Any) -> None:
+    problem = refused(lambda: start(config(text=DIVERGING), folder=tmp_path / "a", shown=silent()))
+    step = max(checkpoint.steps(tmp_path / "a" / "checkpoints")) + 1
+    assert f"at step {step}, in epoch 1: the update was not made" in problem.what
+    assert "gave inf in" in problem.why
+    assert "learning rate 1e+04;" in problem.why
+    assert "samples of the batch " in problem.why
+    assert f"the last good checkpoint is of step {step - 1}" in problem.why
+    assert "gradtrain replay" in problem.help
+    again = replayed(tmp_path / "a")
+    assert (again.exit_code, again.step, again.start, again.same_data) == (4, step, step - 1, True)
+    assert str(again.found) in problem.why
+    assert again.as_json()["operations"][0]["gave"] == "inf"
+
+
+def test_a_crash_that_does_not_fit_is_told_all_the_same(
+    tmp_path: Path, config: Any, silent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is too large is left out, and the last checkpoint leads to the step as well."""
+    monkeypatch.setattr("gradtrain.crash.LARGEST", 100)
+    refused(lambda: start(config(("every: 1 steps", "every: 2 steps"), text=DIVERGING), folder=tmp_path / "a"))
+    again = replayed(tmp_path / "a")
+    assert again.exit_code == 4
+    assert again.start in (again.step - 1, again.step - 2)
+
+
+def test_a_replay_is_exact_and_writes_nothing(tmp_path: Path, config: Any, poison: Any, silent: Any) -> None:
+    """Without the fault the step goes well, and the weights after it are those of a run that never had it."""
+    with pytest.MonkeyPatch.context() as patch:
+        losses = _Supervised.losses
+        calls = 0
+
+        def failing(self: Any, name: str, networks: Any, batch: Any) -> Terms:
+            nonlocal calls
+            calls += 1
+            terms = losses(self, name, networks, batch)
+            return Terms(terms.total * float("nan"), terms.losses) if calls >= 8 else terms
+
+        patch.setattr(_Supervised, "losses", failing)
+        refused(lambda: start(config(), folder=tmp_path / "a", shown=silent()))
+    before = {p: p.read_bytes() for p in (tmp_path / "a").rglob("*") if p.is_file()}
+    again = replayed(tmp_path / "a")
+    assert (again.exit_code, again.step, again.found.error) == (0, 8, None)
+    assert again.doubts
+    assert {p: p.read_bytes() for p in (tmp_path / "a").rglob("*") if p.is_file()} == before
+
+
+def test_a_run_without_a_crash_has_nothing_to_replay(tmp_path: Path, config: Any, silent: Any) -> None:
+    start(config(("steps: 40", "steps: 2")), folder=tmp_path / "a", shown=silent())
+    problem = refused(lambda: replayed(tmp_path / "a"))
+    assert (problem.code, problem.exit_code) == ("nothing-to-replay", 2)
+
+
+@pytest.mark.parametrize("number", several(4, 20))
+def test_f45_a_spike_of_the_gradient_is_told_once(
+    number: int, tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+) -> None:
+    step = random.Random(f"spike {number}").randint(22, STEPS)
+    poison({step: 3e4})
+    shown = silent()
+    path = config(("steps: 40", "steps: 40, clip_norm: 1.0"), ("name: numbers", f"name: numbers\nseed: {number}"))
+    start(path, folder=tmp_path / "a", shown=shown)
+    assert shown.warnings.count("gradient-spike") == 1
+    assert [line["step"] for line in journal_of(tmp_path / "a") if line["kind"] == "spike"] == [step]
+
+
+@pytest.mark.parametrize("number", several(4, 20))
+def test_f45_a_clean_run_has_no_spike(number: int, tmp_path: Path, config: Any, silent: Any, journal_of: Any) -> None:
+    shown = silent()
+    rule = ["adam: {lr: 0.02}", "sgd: {lr: 0.1, momentum: 0.9}"][number % 2]
+    path = config(
+        ("steps: 40", "steps: 400, clip_norm: 1.0"), ("every: 7 steps", "every: 100 steps"),
+        ("adam: {lr: 0.02}", rule), ("name: numbers", f"name: numbers\nseed: {number}"),
+    )  # fmt: skip
+    start(path, folder=tmp_path / "a", shown=shown)
+    assert "gradient-spike" not in shown.warnings
+    assert not [line for line in journal_of(tmp_path / "a") if line["kind"] == "spike"]
+
+
+def test_f48_memory_that_is_refused_ends_with_6_and_leaves_a_run_to_resume(
+    tmp_path: Path, config: Any, silent: Any, poison: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real allocation that the system refuses: more than any address space holds."""
+    whole = tmp_path / "whole"
+    start(config(), folder=whole, shown=silent())
+    losses = _Supervised.losses
+    calls = 0
+
+    def greedy(self: Any, name: str, networks: Any, batch: Any) -> Terms:
+        nonlocal calls
+        calls += 1
+        if calls == 20:
+            torch.empty(1 << 50)
+        return losses(self, name, networks, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Supervised, "losses", greedy)
+        problem = refused(lambda: start(config(), folder=tmp_path / "a", shown=silent()))
+    assert (problem.code, problem.exit_code) == ("out-of-memory", 6)
+    assert problem.what == "there is not enough memory: 4096 TiB were asked for"
+    assert "batch_size" in problem.help
+    status = json.loads((tmp_path / "a" / "status.json").read_text())
+    assert (status["state"], status["exit_code"], status["step"], status["resumable"]) == ("failed", 6, 19, True)
+    assert go_on(tmp_path / "a", shown=silent()).state == "finished"
+    assert same(tensors(whole), tensors(tmp_path / "a"))
