@@ -304,3 +304,26 @@ def test_a_schedule_free_run_reports_the_weights_that_are_opened_later(tmp_path:
         assert measured(tmp_path / "run", split) == (split, outcome.results[split])
     kept = checkpoint.newest(tmp_path / "run" / "checkpoints").tensors
     assert not torch.equal(kept["network.model.0.weight"], kept["average.model.0.weight"])
+
+
+def test_a_norm_whose_squares_overflow_is_no_infinity() -> None:
+    """Gradients of 1e25 are numbers: they are scaled down, and the run goes on."""
+    weight = torch.nn.Parameter(torch.zeros(2))
+    update = Update("model", Sgd(lr=1.0), [{"params": [weight], "lr": 1.0}], [1.0], clip_norm=1.0)
+    weight.grad = torch.tensor([3e25, 4e25])
+    norm = update.clip(Precision(), torch.tensor(0.0))
+    assert norm is not None
+    assert float(norm) == pytest.approx(5e25)
+    torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("given", [{}, {"clip_value": 1.0}, {"clip_norm": 1.0}])
+def test_a_gradient_that_is_not_finite_is_refused_however_it_is_clipped(bad: float, given: dict[str, float]) -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    update = Update("model", Sgd(lr=1.0), [{"params": [weight], "lr": 1.0}], [1.0], **given)
+    weight.grad = torch.tensor([1.0, bad])
+    with pytest.raises(NonFinite, match="the norm of the gradient"):
+        update.clip(Precision(), torch.tensor(0.5))
+    weight.grad = torch.tensor([1.0, 0.0])
+    update.clip(Precision(), torch.tensor(0.5))  # the one after it is judged anew
