@@ -34,10 +34,9 @@ OUTSIDE = 0.002
 LOGARITHMIC = 30.0
 """A measure whose values span more than this factor is coloured by its logarithm."""
 TITLES = {
-    "gradient_norm": "Gradient norm",
+    "gradient_flow": "Gradient at the output of each layer",
+    "gradient_norm": "Gradient norm of each tensor",
     "update_ratio": "Update over weight",
-    "dead_units": "Dead units",
-    "saturation": "Saturation",
     "lr": "Learning rate",
     "grad_norm": "Gradient norm, all weights together",
 }
@@ -125,6 +124,7 @@ def _curve(series: Series) -> Data:
         "low": _rounded(table[:, LEAST]) if shared else None,
         "high": _rounded(table[:, GREATEST]) if shared else None,
         "each": series.width if shared else 1,
+        "once": len(table) == 1,
     }
 
 
@@ -145,6 +145,7 @@ def _mean(many: list[Series]) -> Data:
         "low": _rounded(np.nanmin(values, axis=0)),
         "high": _rounded(np.nanmax(values, axis=0)),
         "of": [int(n) for n in np.isfinite(values).sum(axis=0)],
+        "once": all(len(table) == 1 for table in tables),
     }
 
 

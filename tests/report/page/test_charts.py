@@ -93,7 +93,7 @@ def test_a_map_leaves_cells_empty_where_nothing_was_measured(runs: Any) -> None:
 
 def test_norms_of_step_lines_become_a_map_unless_health_has_them(runs: Any, step_line: Any) -> None:
     lines = [step_line(step, grad_norms={"0.weight": 1.0}) for step in (1, 2)]
-    assert [one["title"] for one in maps(0, runs(lines)[0].history)] == ["Gradient norm"]
+    assert [one["title"] for one in maps(0, runs(lines)[0].history)] == ["Gradient norm of each tensor"]
 
 
 def test_distributions_keep_their_shares_in_common_bins(runs: Any) -> None:

@@ -8,7 +8,7 @@ const touch = matchMedia("(pointer: coarse)");
 const state = { log: false, smooth: 0, means: data.groups.length > 0, hidden: new Set(), paper: 0 };
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
 const SPLITS = ["train", "val", "test"];
-const SHOWN = { displaylogo: false, displayModeBar: "hover", modeBarButtons: [["toImage", "resetScale2d"]], responsive: true };
+const SHOWN = { displaylogo: false, displayModeBar: !touch.matches, modeBarButtons: [["toImage", "resetScale2d"]], responsive: true };
 
 function make(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -55,7 +55,7 @@ function traces(chart) {
   const add = (one, number, name, extra) => {
     const ink = colour(several ? number : place(one));
     const pattern = several ? (one.style === "term" ? DASHES[names.indexOf(one.name) % DASHES.length] : dash(number)) : "solid";
-    const few = one.x.length <= 40, single = one.x.length === 1;
+    const few = one.x.length <= 40, single = one.once;
     const main = one.style !== "train" || chart.series.every(other => other.style === "train");
     const y = smoothed(one.y);
     const common = { x: one.x, hoverinfo: "skip", showlegend: false, type: "scatter" };
@@ -155,11 +155,13 @@ function curves() {
     register(plot, () => {
       const { found, keys: inks } = traces(chart);
       const all = [...new Set(chart.series.map(one => one.name))];
-      keys.replaceChildren(...(!several && all.length > 1 ? all.map(name => key(name, inks.get(name) || css("--line"))) : []));
+      if (several && chart.series.some(one => one.style === "train") && all.length > 1) keys.textContent = "thin: train, with points: val, diamond: test";
+      else keys.replaceChildren(...(!several && all.length > 1 ? all.map(name => key(name, inks.get(name) || css("--line"))) : []));
       const log = state.log && chart.log;
+      const flat = chart.series.every(one => one.y.every(value => value === chart.series[0].y[0]));
       Plotly.react(plot, found, layout(270, {
         hovermode: "x unified",
-        yaxis: { type: log ? "log" : "linear", nticks: 7 },
+        yaxis: { type: log ? "log" : "linear", rangemode: flat ? "tozero" : "normal", nticks: 7 },
       }), SHOWN);
     });
   }
@@ -200,7 +202,7 @@ function map(one, into) {
     Plotly.react(plot, [{
       type: "heatmap", x: one.x, y: rows.map((_, place) => place), z, customdata: values, text: rows.map(row => one.x.map(() => plain(one.names[row]))),
       colorscale: "Viridis", hovertemplate: "%{text}<br>step %{x}: %{customdata:.3~g}<extra></extra>", xgap: 0, ygap: 1,
-      colorbar: bar(one.log, z, narrow),
+      colorbar: bar(one.log, z, narrow ? 50 / (height - 48) : 0),
     }], layout(height + (narrow ? 46 : 0), {
       xaxis: { showgrid: false }, hovermode: "closest",
       yaxis: { showgrid: false, autorange: "reversed", zeroline: false, tickvals: ticks, ticktext: ticks.map(place => plain(narrow ? short(one.names[rows[place]]).slice(-14) : short(one.names[rows[place]]))) },
@@ -208,8 +210,9 @@ function map(one, into) {
   });
 }
 
-function bar(log, z, narrow) {
-  const side = narrow ? { orientation: "h", y: -.32, yanchor: "top", x: .5, thickness: 8, len: 1 } : { thickness: 10, len: 1, x: 1.01 };
+// Beside the map, or below it by that share of its height.
+function bar(log, z, below) {
+  const side = below ? { orientation: "h", y: -below, yanchor: "top", x: .5, thickness: 8, len: 1 } : { thickness: 10, len: 1, x: 1.01 };
   const made = { ...side, outlinewidth: 0, tickfont: { size: 10 } };
   if (!log) return { ...made, nticks: 5 };
   const flat = z.flat().filter(value => value !== null);
