@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -16,9 +16,11 @@ from gradtrain.components.layers._chain import build
 from gradtrain.components.metrics import Metric
 from gradtrain.components.objectives import Task
 from gradtrain.components.tokenizers import vocabulary
+from gradtrain.config.checks import check
 from gradtrain.config.load import read
 from gradtrain.config.sections import Init, Network, Run, Sampling
 from gradtrain.feed import facts_after, feed
+from gradtrain.memory import kept
 from gradtrain.phases import Locate, matching, phases
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.reweighted import Reweighted
@@ -185,8 +187,8 @@ def taken(path: Path, role: str, base: Path) -> nn.Module:
     """The network of a run under this role, or its only one, with its best weights. Raises `Problem`s."""
     folder = RunFolder.open(path)
     found = best(folder)
-    kept = facts_from(found.facts["facts"])
-    run = read(folder.path / "config.yaml").run(kept)
+    facts = kept(found).facts
+    run = read(folder.path / "config.yaml").run(facts, check)
     name = role if role in run.networks else next(iter(run.networks))
     if role not in run.networks and len(run.networks) > 1:
         raise Problem(
@@ -196,7 +198,8 @@ def taken(path: Path, role: str, base: Path) -> nn.Module:
             f"it has {', '.join(quote(known) for known in run.networks)}",
             "name the network like one of them",
         )
-    seen = facts_after(kept, run.data)
+    seen = facts_after(facts, run.data)
+    refuse_other(found, run, seen)
     module = network_of(name, run.networks[name], seen, dtype_of(run), torch.device("cpu"), base)
     own = {key: value for key, value in found.tensors.items() if key.split(".")[1] == name}
     state.restore_weights(own, {name: module}, average=run.averaged)
@@ -206,14 +209,26 @@ def taken(path: Path, role: str, base: Path) -> nn.Module:
 def best(folder: RunFolder) -> checkpoint.Loaded:
     """The checkpoint that a run calls best; its newest where it calls none so."""
     newest = checkpoint.newest(folder.checkpoints)
-    step = newest.facts["memory"].get("best_step")
+    step = kept(newest).memory.best_step
     return newest if step in (None, newest.step) else checkpoint.load(folder.checkpoints, step)
 
 
-def facts_from(plain: Mapping[str, Any]) -> Facts:
-    """Facts as a checkpoint keeps them, lists for tuples."""
-    pairs = {key: None if plain.get(key) is None else tuple(plain[key]) for key in ("shape", "range")}
-    return Facts(**{**plain, **pairs})
+def refuse_other(found: checkpoint.Loaded, run: Run, seen: Facts) -> None:
+    """Raises `Problem` where a checkpoint has not the weights of the run's networks, before these take any memory."""
+    outlines = {}
+    if any(network.trained is not None for network in run.networks.values()):
+        return
+    with torch.device("meta"), contextlib.suppress(NotImplementedError):
+        for role, network in run.networks.items():
+            outlines[role] = build(stages(network), input_shape(network, seen)).to(dtype_of(run))
+        if lines := state.mismatches(found.tensors, outlines):
+            raise Problem(
+                "checkpoint-model",
+                "the checkpoint was made by another model",
+                Place(str(found.path)),
+                "; ".join(lines[:10]),
+                "put back the config that the run was made with",
+            )
 
 
 def _initialise(run: Run, networks: Mapping[str, nn.Module], named: list[Named], locate: Locate) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gradtrain.assemble import dtype_of, facts_from, input_shape, network_of
+from gradtrain.assemble import dtype_of, input_shape, network_of
 from gradtrain.components.datasets import Facts
 from gradtrain.config.checks import check
 from gradtrain.config.cite import components, papers_of
@@ -17,6 +17,7 @@ from gradtrain.config.sections import Run
 from gradtrain.feed import facts_after
 from gradtrain.flow import Flow, flow_of
 from gradtrain.gradcheck import check_everything
+from gradtrain.memory import facts_from
 from gradtrain.problems import Problem, flatten
 from gradtrain.provenance import begun_in
 from gradtrain.registry import families, family_of

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter, ValidationError
+
+from gradtrain.components.datasets import Facts
+from gradtrain.components.losses import TargetKind
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
+from gradtrain.problems import Place, Problem, quote
+from gradtrain.storage.checkpoint import Loaded
 
 Measured = Mapping[str, Mapping[str, Value]]
 """Split → metric → value."""
@@ -69,6 +76,59 @@ class Memory:
     def patience_is_out(self, run: Run) -> bool:
         """Whether early stopping has waited as long as it was told to."""
         return run.early_stopping is not None and self.since >= run.early_stopping.patience
+
+
+_Split = Annotated[str, Field(pattern="^(train|val|test)$")]
+_Metric = Annotated[str, Field(pattern=r"^[\w.@/+ -]{1,100}$")]
+
+
+@dataclass
+class Kept:
+    """A checkpoint's trainer.json, once it was found to be sound: it may come from anywhere."""
+
+    numbers: dict[str, Any]
+    """What optimizers, schedule and precision remember; each of them judges its own."""
+    memory: Memory
+    measured: dict[_Split, dict[_Metric, Value]]
+    """Split → metric → value."""
+    kind: TargetKind
+    labels: tuple[str, ...]
+    features: tuple[str, ...]
+    facts: Facts
+
+
+_KEPT: TypeAdapter[Kept] = TypeAdapter(Kept)
+_FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
+
+
+def facts_from(plain: Mapping[str, Any]) -> Facts:
+    """Facts as a checkpoint keeps them. Raises ValueError for what are none."""
+    return _FACTS.validate_json(json.dumps(plain), strict=True)
+
+
+def kept(found: Loaded) -> Kept:
+    """What stands in a checkpoint beside its tensors. Raises `Problem` (checkpoint) for anything else."""
+    try:
+        told = _KEPT.validate_json(json.dumps(found.facts), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _unsound(found, f"{quote(where)} of its trainer.json: {first['msg'].lower()}") from None
+    facts, memory = told.facts, told.memory
+    sizes = [
+        *(facts.shape or ()),
+        *(n for n in (facts.count, facts.classes, facts.outputs, facts.vocab) if n is not None),
+    ]
+    if not all(0 < size < 2**40 for size in sizes):
+        raise _unsound(found, f"its trainer.json names sizes that no data has: {quote(sizes)}")
+    if not 0 <= memory.journal < 2**62 or memory.since < 0 or not 0 <= (memory.best_step or 0) <= found.step:
+        raise _unsound(found, "its trainer.json remembers what no run can have seen")
+    return told
+
+
+def _unsound(found: Loaded, why: str) -> Problem:
+    what = f"the checkpoint {quote(found.path.name)} does not hold what a run keeps"
+    return Problem("checkpoint-damaged", what, Place(str(found.path)), why, "use another checkpoint, or train again")
 
 
 def number_at(measured: Measured, name: str) -> float:

@@ -142,10 +142,14 @@ def safe(text: str, limit: int = 2000) -> str:
     return _HIDDEN.sub(lambda m: m[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def one_line(text: str, limit: int = 2000) -> str:
+    """As `safe`, with line breaks and tabs escaped too: nothing can look like a line of ours."""
+    return safe(text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t"), limit)
+
+
 def quote(value: object, limit: int = 60) -> str:
     """A user's value as it is shown inside a sentence: in backticks, on one line, never longer than `limit`."""
-    text = value if isinstance(value, str) else _spelled(value)
-    text = safe(text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t"), 10 * limit)
+    text = one_line(value if isinstance(value, str) else _spelled(value), 10 * limit)
     return f"`{text if len(text) <= limit else text[: limit - 1] + '…'}`"
 
 

@@ -13,7 +13,7 @@ from gradtrain.assemble import Parts
 from gradtrain.config.load import read
 from gradtrain.config.sections import Run
 from gradtrain.crash import Crash, Traced, batch_of, traced
-from gradtrain.memory import Memory
+from gradtrain.memory import kept as remembered
 from gradtrain.nonfinite import slowed
 from gradtrain.problems import Place, Problem
 from gradtrain.provenance import begun_in, classes_of
@@ -124,7 +124,7 @@ def restored(run: Run, parts: Parts, folder: RunFolder, kept: Crash) -> tuple[Ph
     if before:
         found = checkpoint.load(folder.checkpoints, start)
         _take(parts, phase, found)
-        slowed(run, parts.phases, Memory(**found.facts["memory"]))
+        slowed(run, parts.phases, remembered(found).memory)
     else:
         phase.begin()
     return _led(parts, phase, start, kept.done), start

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
-from gradtrain.memory import Memory
+from gradtrain.memory import Memory, kept
 from gradtrain.problems import Place, Problem
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder
@@ -62,7 +62,10 @@ def restore(
     """Take everything back from a step's checkpoint, or the newest that is whole. Raises `Problem` (checkpoint)."""
     root = folder.checkpoints
     found = checkpoint.newest(root, warn=warn) if step is None else checkpoint.load(root, step)
+    told = kept(found)
     lines = state.mismatches(found.tensors, parts.networks)
+    if told.labels != parts.labels:
+        lines.append(f"{len(told.labels)} classes in the checkpoint that are not those of the data")
     if lines:
         raise Problem(
             "checkpoint-model",
@@ -76,17 +79,17 @@ def restore(
     try:
         state.restore(
             found.tensors,
-            found.facts["numbers"],
+            told.numbers,
             parts.networks,
             phase.distinct,
             phase.rate,
             parts.precision,
             parts.task,
         )
-        memory = Memory(**{"good": found.step, **found.facts["memory"]})
+        memory = told.memory if "good" in found.facts["memory"] else replace(told.memory, good=found.step)
         checkpoint.retire(folder.checkpoints, found.step, keep=run.checkpoint.keep, protect=memory.protected())
-        return Restored(found.step, phase, memory, found.facts["measured"])
-    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        return Restored(found.step, phase, memory, told.measured)
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         why = f"it does not hold what this run needs ({type(error).__name__}: {error})"
         raise Problem(
             "checkpoint-model",

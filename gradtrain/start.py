@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from gradtrain.assemble import Parts, assemble, best, device_of, dtype_of, facts_from, network_of
+from gradtrain.assemble import Parts, assemble, best, device_of, dtype_of, network_of, refuse_other
 from gradtrain.components.datasets import Examples, Facts
 from gradtrain.components.objectives import Task
 from gradtrain.config.checks import check
@@ -20,6 +21,7 @@ from gradtrain.config.load import Config, read
 from gradtrain.config.scalars import dump
 from gradtrain.config.sections import Run
 from gradtrain.feed import facts_after, target_kind
+from gradtrain.memory import kept
 from gradtrain.problems import Place, Problem, quote, several
 from gradtrain.provenance import RECORD, begun_in, changes, classes_of, keep, numbered, recorded
 from gradtrain.report.charts import display
@@ -49,9 +51,9 @@ def prepare(config: Config, base: Path, labels: Sequence[str] = ()) -> tuple[Run
     def checked(run: Run, composer: Any, facts: Any) -> None:
         check(run, composer, facts)
         places.update({key: node.at for key, node in composer.places.items()})
-        kept.append(composer)
+        alive.append(composer)
 
-    kept: list[Any] = []  # keeps the records alive whose ids `places` knows
+    alive: list[Any] = []  # keeps the records alive whose ids `places` knows
     config.warnings.clear()
     run = config.run(examples.facts, checked)
     if run.objective.labelled and target_kind(run.data, examples.facts) is None:
@@ -84,11 +86,11 @@ def start(
             return _dry(config, Path(temporary), shown or display())
     base = Path.cwd()
     run, parts, warnings = prepare(config, base)
-    kept = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
-    with kept.lock():
-        kept.write(RECORD, json.dumps(recorded(run, parts, base, config), indent=1) + "\n")
-        kept.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
-        return execute(run, parts, kept, shown or display(), warnings)
+    place = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
+    with place.lock():
+        place.write(RECORD, json.dumps(recorded(run, parts, base, config), indent=1) + "\n")
+        place.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
+        return execute(run, parts, place, shown or display(), warnings)
 
 
 def _dry(config: Config, place: Path, shown: Display) -> Outcome:
@@ -110,14 +112,14 @@ def go_on(path: Path, *, allowed: Sequence[str] = (), exact: bool = False, shown
         return Outcome("finished", "already complete", int(status.get("step", 0)))
     with folder.lock():
         config = read(folder.path / "config.yaml")
-        kept = checkpoint.steps(folder.checkpoints)
-        done = max(kept, default=0)
+        made = checkpoint.steps(folder.checkpoints)
+        done = max(made, default=0)
         run, parts, warnings = prepare(config, begun_in(folder), classes_of(folder))
         differences = changes(folder, config, run, parts, done, allowed=allowed, exact=exact)
         if errors := [problem for problem in differences if problem.severity == "error"]:
             raise several(errors, str(path))
         keep(folder, config, done)
-        return execute(run, parts, folder, shown or display(), warnings + differences, resume=bool(kept))
+        return execute(run, parts, folder, shown or display(), warnings + differences, resume=bool(made))
 
 
 @dataclass
@@ -142,10 +144,12 @@ def reopen(path: Path, which: str = "best") -> Trained:
     """The model of a run with its best weights (`best`), its newest (`last`) or those of a step. Raises `Problem`s."""
     folder = RunFolder.open(path)
     found = chosen(folder, which)
-    facts = facts_from(found.facts["facts"])
-    run = read(folder.path / "config.yaml").run(facts)
+    told = kept(found)
+    facts = told.facts
+    run = read(folder.path / "config.yaml").run(facts, check)
     device, dtype = device_of(run.device), dtype_of(run)
     seen = facts_after(facts, run.data)
+    refuse_other(found, run, seen)
     base = begun_in(folder)
     networks = {role: network_of(role, network, seen, dtype, device, base) for role, network in run.networks.items()}
     fit(found, networks, run)
@@ -157,15 +161,15 @@ def reopen(path: Path, which: str = "best") -> Trained:
         }
         for i in range(len(run.data.transforms))
     ]
-    task = run.objective.start(run.loss, found.facts["kind"], seen)
+    task = run.objective.start(run.loss, told.kind, seen)
     return Trained(
         run,
         networks,
         Pipeline(run.data.transforms, fitted, dtype),
         task,
-        found.facts["kind"],
-        tuple(found.facts["labels"]),
-        tuple(found.facts["features"]),
+        told.kind,
+        told.labels,
+        told.features,
         facts,
         found.step,
         base,
@@ -176,8 +180,7 @@ def measured(path: Path, split: str | None = None, which: str = "best") -> tuple
     """(the split, metric → value) of a run's own data; by default of test, else val, else train. Raises `Problem`s."""
     folder = RunFolder.open(path)
     found = chosen(folder, which)
-    labels = found.facts["labels"]
-    run, parts, _ = prepare(read(folder.path / "config.yaml"), begun_in(folder), labels)
+    run, parts, _ = prepare(read(folder.path / "config.yaml"), begun_in(folder), kept(found).labels)
     split = split or next(name for name in ("test", "val", "train") if name in parts.splits)
     if split not in parts.splits:
         raise Problem(
@@ -201,7 +204,7 @@ def measured(path: Path, split: str | None = None, which: str = "best") -> tuple
 
 def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
     """The checkpoint that `--checkpoint` means. Raises `Problem`s."""
-    if which.isdigit():
+    if re.fullmatch(r"[0-9]{1,15}", which):
         return checkpoint.load(folder.checkpoints, int(which))
     if which not in ("best", "last"):
         raise Problem(

@@ -49,7 +49,7 @@ ROOMS = {
     "diagnostics": (4.8, "diagnostics"),
     "report": (5, "report"),
     "drawing": (5, "drawing"),
-    "memory": (5, "memory"),
+    "memory": (4.4, "memory"),
     "origin": (5, "origin"),
     "crash": (5.1, "crash"),
     "nonfinite": (5.2, "nonfinite"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradtrain.cli.failure import colour
-from gradtrain.problems import safe
+from gradtrain.problems import one_line, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +50,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table: folded to the terminal's width; one line a row in a pipe and where a table has no room."""
     if not rows:
         return
+    rows = [[one_line(cell) for cell in row] for row in rows]
     if sys.stdout is None or not sys.stdout.isatty() or width() < ROOM:
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
         for row in [head, *rows]:

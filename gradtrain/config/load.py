@@ -134,6 +134,14 @@ def _extended(root: Node, path: Path, chain: tuple[Path, ...], warnings: list[Pr
     if not isinstance(node.value, str):
         raise Problem("wrong-type", f"`extends` takes a path, found {node.kind()}", node.place)
     base = path.parent / node.value
+    if not {base.suffix, base.resolve().suffix} <= {".yaml", ".yml"}:
+        raise Problem(
+            "bad-value",
+            f"{quote(node.value)} is no YAML file by its name",
+            node.place,
+            "a refusal quotes the line that it is about: no config may have lines of other files quoted",
+            "name a .yaml or .yml file",
+        )
     if base.resolve() in chain:
         raise Problem(
             "extends-cycle",

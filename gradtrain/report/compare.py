@@ -9,6 +9,7 @@ from typing import Any
 
 from gradtrain.config.load import read as read_config
 from gradtrain.problems import Place, Problem, quote
+from gradtrain.storage.journal import evaluations
 from gradtrain.storage.journal import read as read_journal
 
 Line = dict[str, Any]
@@ -43,15 +44,10 @@ def compared(runs: Sequence[Path]) -> list[dict[str, Any]]:
     records = []
     for path, one in zip(runs, settings, strict=True):
         lines = journal_of(path)
-        results = {
-            f"{line['split']}.{name}": value
-            for line in lines
-            if line.get("kind") == "evaluation"
-            for name, value in line["metrics"].items()
-            if isinstance(value, (int, float))
-        }
+        results = {f"{split}.{name}": value for split, metrics in evaluations(lines) for name, value in metrics.items()}
         steps = [line for line in lines if line.get("kind") == "step"]
-        last = {"step": steps[-1]["step"], "loss.total": steps[-1]["loss"]["total"]} if steps else {}
+        loss = steps[-1].get("loss") if steps else None
+        last = {"step": steps[-1].get("step"), "loss.total": loss.get("total")} if isinstance(loss, dict) else {}
         records.append(
             {
                 "run": str(path),

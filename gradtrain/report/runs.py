@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from gradtrain.problems import Problem
 from gradtrain.storage.folder import RunFolder, runs_below
-from gradtrain.storage.journal import read
+from gradtrain.storage.journal import evaluations, read
 
 HEAD = ("run", "state", "step", "best or last evaluation")
 
@@ -19,15 +20,10 @@ def overview(root: Path) -> list[dict[str, Any]]:
 
 def _summary(path: Path) -> dict[str, Any]:
     status = RunFolder.open(path).status()
-    results: dict[str, dict[str, Any]] = {}
-    try:
-        for line in read(path / "journal.jsonl"):
-            if line.get("kind") == "evaluation":
-                results[str(line.get("split"))] = {
-                    k: v for k, v in line.get("metrics", {}).items() if isinstance(v, (int, float))
-                }
-    except Problem:
-        pass
+    results: dict[str, dict[str, float]] = {}
+    with contextlib.suppress(Problem):
+        for split, metrics in evaluations(read(path / "journal.jsonl")):
+            results[split] = metrics
     return {"state": status.get("state", "unknown"), "step": status.get("step", 0), "results": results}
 
 

@@ -152,7 +152,9 @@ class RunFolder:
         return value if isinstance(value, dict) else {}
 
     def status(self) -> dict[str, Any]:
-        return self.read_json("status.json")
+        """What `write_status` wrote; empty when it is missing or something else."""
+        found = self.read_json("status.json")
+        return found if isinstance(found.get("state"), str) and type(found.get("step")) is int else {}
 
     def write_status(self, state: str, *, step: int = 0, reason: str = "", exit_code: int | None = None) -> None:
         """status.json: running | finished | interrupted | failed, step, reason, exit code, if it can be resumed.

@@ -6,7 +6,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,13 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-STRICT = json.JSONDecoder(parse_constant=_refuse)
+def _finite(text: str) -> float:
+    if math.isfinite(value := float(text)):
+        return value
+    raise ValueError(f"{text} is not a float64")
+
+
+STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 class Journal:
@@ -137,6 +143,18 @@ def read(path: Path) -> Iterator[Line]:
                 Place(str(path), number),
                 help="remove the line",
             )
+
+
+def evaluations(lines: Iterable[Line]) -> Iterator[tuple[str, dict[str, float]]]:
+    """(split, metric → number) of every evaluation, in their order; what is no number of float64 is left out."""
+    for line in lines:
+        split, metrics = line.get("split"), line.get("metrics")
+        if line.get("kind") == "evaluation" and isinstance(split, str) and isinstance(metrics, dict):
+            yield split, {name: value for name, value in metrics.items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**53)
 
 
 def _plain(value: Any) -> Any:

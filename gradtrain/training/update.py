@@ -203,7 +203,17 @@ class Update:
                 entry[key][int(place[0])] = value
             else:
                 entry[key] = list(value) if isinstance(value, list) else value
+        self._refuse_shapes(entries)
         self.optimizer.load_state_dict({"state": entries, "param_groups": self.optimizer.state_dict()["param_groups"]})
+
+    def _refuse_shapes(self, entries: Mapping[int, Mapping[str, Any]]) -> None:
+        """Raises ValueError where a fused kernel, which looks at no shape, would read beside what was restored."""
+        fused = self.optimizer.defaults.get("fused")
+        for index, entry in entries.items():
+            for key, value in entry.items():
+                wanted = (1,) if key == "step" else tuple(self.parameters[index].shape) if fused else None
+                if isinstance(value, Tensor) and wanted is not None and value.numel() != math.prod(wanted):
+                    raise ValueError(f"`{key}` of an optimizer has the shape {list(value.shape)}")
 
 
 class Searching(Update):

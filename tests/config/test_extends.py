@@ -102,14 +102,19 @@ def test_a_problem_names_the_file_that_it_was_written_in(
         ("extends: ./above.yaml\n", "extends-cycle", ""),
         ("extends: nowhere.yaml\n", "config-missing", ""),
         ("extends: bsae.yaml\n", "config-missing", "base.yaml"),
-        ("extends: .\n", "config-missing", ""),
+        ("extends: .\n", "bad-value", ".yaml"),
         ("extends: 3\n", "wrong-type", ""),
         ("extends: [base.yaml]\n", "wrong-type", ""),
-        ("extends: base.bin\n", "config-encoding", ""),
+        ("extends: latin.yaml\n", "config-encoding", ""),
+        ("extends: base.bin\n", "bad-value", ".yaml"),
+        ("extends: linked.yaml\n", "bad-value", ".yaml"),
+        ("extends: /etc/passwd\n", "bad-value", ".yaml"),
     ],
 )
 def test_a_base_that_cannot_be_read_is_pointed_at(files: Path, above: str, code: str, help: str) -> None:
-    (files / "base.bin").write_bytes(b"a: \xff\n")
+    for name in ("base.bin", "latin.yaml"):
+        (files / name).write_bytes(b"a: \xff\n")
+    (files / "linked.yaml").symlink_to(files / "base.bin")
     with pytest.raises(Problem) as caught:
         resolved(files, above)
     assert (caught.value.code, caught.value.exit_code) == (code, 2)
