@@ -157,14 +157,14 @@ def walk(
     factory: Factory,
     course: Course,
     *,
-    switches: Mapping[str, bool | None] | None = None,
+    switches: Mapping[str, Any] | None = None,
     reload: int = 0,
     without: Collection[int] = (),
     closure: bool = False,
 ) -> Trail:
     """Lead a fresh optimizer along the course.
 
-    switches  flags set in every group before the first step
+    switches  flags and numbers set in every group before the first step
     reload    after this step a fresh optimizer takes over with `state_dict`
     without   numbers of the weights that never get a gradient
     closure   the gradients come from a closure that is handed to `step`

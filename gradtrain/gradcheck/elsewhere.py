@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ def prove_elsewhere(
 ) -> None:
     """A drawn point: failures only where numbers prove them, nothing where it lies outside the domain."""
     inner = Ledger(*ledger.who)
-    generator = torch.Generator().manual_seed(effort.seed + 7 * int(where["sample"]) + 1)
+    known = {finding.check for finding in ledger.findings if not finding.ok}
     try:
         callee = callee.at(point.values, point.keywords)
         probe = callee.probe()
@@ -38,13 +38,13 @@ def prove_elsewhere(
         if not finite or point.extreme:
             ledger.findings += inner.findings
             return
-        trial = Trial(callee, probe, inner, generator, where, effort)
+        trial = Trial(callee, probe, inner, effort.generator(int(where["sample"])), where, effort)
         if not differentiated(trial):
             return
         if faces.surrogate is not None:
             prove_surrogate(faces.surrogate, callee, probe, trial.together, inner, **where)
         else:
-            _around(trial, point)
+            _around(trial, point, known)
         if faces.gradient is not None and takes(faces.gradient, point.keywords):
             prove_gradient(faces.gradient, callee, probe, trial.together, inner, **where)
     except Exception:  # the point lies outside the function's domain
@@ -54,10 +54,10 @@ def prove_elsewhere(
     ledger.findings += inner.findings
 
 
-def _around(trial: Trial, point: Point) -> None:
-    """One direction of all inputs together at a drawn point, then each input alone where that went wrong."""
+def _around(trial: Trial, point: Point, known: Collection[str]) -> None:
+    """One direction of every input at a drawn point; nothing more about those that are `known` to be wrong."""
     names = [name for name in trial.callee.moved if trial.probe.leaves[name].numel()]
-    names = names or list(trial.probe.leaves)
+    names = [name for name in names or trial.probe.leaves if f"gradient of {name}" not in known]
     pull = trial.together
     if not pull.connected:
         return

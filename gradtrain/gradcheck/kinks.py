@@ -43,6 +43,13 @@ def _margins(x: Tensor, target: Tensor, p: Any = 1, margin: Any = 1, *rest: Any,
     return ((margin - chosen + x).sign(),)
 
 
+def _pixels(x: Tensor, grid: Tensor, mode: int = 0, padding: int = 0, aligned: bool = False) -> Sequence[Tensor]:
+    """Between which pixels a sample lies: coordinates from -1 to 1, the last axis first."""
+    lengths = torch.tensor([float(length) for length in reversed(x.shape[2:])], dtype=grid.dtype)
+    place = (grid + 1) / 2 * (lengths - 1) if aligned else ((grid + 1) * lengths - 1) / 2
+    return (place.floor().int(), place.ceil().int())
+
+
 _SIDES: dict[str, Sides] = {
     **dict.fromkeys(("relu", "relu_", "abs", "abs_", "leaky_relu", "leaky_relu_", "elu", "elu_", "prelu"), _sign),
     **dict.fromkeys(("_prelu_kernel", "rrelu_with_noise", "celu", "selu", "sgn", "sign", "log_sigmoid_forward"), _sign),
@@ -67,6 +74,7 @@ _SIDES: dict[str, Sides] = {
     "_cdist_forward": lambda a, b, p=2, *rest, **named: _norm(a.unsqueeze(-2) - b.unsqueeze(-3), p),
     "_pdist_forward": lambda x, p=2, *rest, **named: _norm(x.unsqueeze(-2) - x.unsqueeze(-3), p),
     "multi_margin_loss": _margins,
+    **dict.fromkeys(("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"), _pixels),
     "amax": lambda x, dim=(), *rest, **named: (x == x.amax(dim, keepdim=True),),
     "amin": lambda x, dim=(), *rest, **named: (x == x.amin(dim, keepdim=True),),
 }  # fmt: skip

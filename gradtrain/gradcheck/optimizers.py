@@ -14,7 +14,7 @@ from torch import nn
 
 from gradtrain.gradcheck.course import EPS, RATE, Course, Factory, Halt, Layout, Trail, built, plain, tiny, valley, walk
 from gradtrain.gradcheck.finding import Ledger, Verdict, agreement
-from gradtrain.gradcheck.published import COARSE, Published, eps_of, follow, known, published
+from gradtrain.gradcheck.published import COARSE, Published, eps_of, follow, known, others, published
 from gradtrain.gradcheck.report import Report
 from gradtrain.gradcheck.suspects import Case, described, explained
 from gradtrain.gradcheck.trails import beside, evidence_of, least, part_of_way, rounded
@@ -129,15 +129,14 @@ def _prove(factory: Factory, textbook: Any, generator: torch.Generator, ledger: 
         course = hill
     if rules and getattr(rules[0].rule, "averages", False):  # a rule without a schedule has no word about one
         course = replace(course, factors=(1.0,) * course.steps)
-    options = dict(optimizer.param_groups[0])
-    proof = _Proof(factory, ledger, generator, course, shapes, options, rules, textbook)
+    proof = _Proof(factory, ledger, generator, course, shapes, dict(optimizer.param_groups[0]), rules, textbook)
     base = _led(proof, course)
     if base is None:
         return
     _about_one(proof, base)
     if rules:
         _against_rule(proof, base, eps_of(optimizer))
-    for part in (_implementations, _repeated, _restored, _arranged, _rates, _missing, _closure):
+    for part in (_numbers, _implementations, _repeated, _restored, _arranged, _rates, _missing, _closure):
         part(proof, base)
 
 
@@ -287,6 +286,16 @@ def _measured(proof: _Proof, case: Case) -> None:
     trained = all(torch.equal(a, b) for row in beside(got, case.got) for a, b in row)
     said = "eval() shows the weights that are trained, not the average" if trained else "eval() shows other weights"
     proof.compare("average", got, expected, said)
+
+
+def _numbers(proof: _Proof, base: Trail) -> None:
+    """A number changed in the groups changes the way as it changes the rule's."""
+    sound = proof.rules and proof.name not in COARSE and all(finding.ok for finding in proof.ledger.findings)
+    for name, value in others(proof.rules[0], proof.options) if sound else ():
+        with proof.attempt(f"group {name}"):
+            expected = follow([rule.varied(**{name: value}) for rule in proof.rules], proof.course, base.rates)
+            way = walk(proof.factory, proof.course, switches={name: value})
+            proof.compare(f"group {name}", way, expected, f'group["{name}"] = {value} is not read as the rule reads it')
 
 
 def _implementations(proof: _Proof, base: Trail) -> None:

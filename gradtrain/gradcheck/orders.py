@@ -115,22 +115,37 @@ def prove_order(probe: Probe, direction: Values, pull: Pull, order: int, ledger:
     rough = wrong and drowned(line, apart, rounding_within(probe, direction, pull.weights))
     wrong = wrong and not rough
     known = measured.verdict != "unresolved" and not rough
+    note = "" if known else "the differences of the derivative below decide nothing here"
     ledger.write(
         f"order {order}",
         "fail" if wrong else "pass",
         got=measured.automatic,
         expected=measured.numeric,
         digits=measured.digits if known else None,
-        note="" if known else "the differences of the derivative below decide nothing here",
+        note=_wrong(order, automatic[order]) if wrong else note,
         **where,
     )
     return not wrong
 
 
+def _wrong(order: int, automatic: float) -> str:
+    """What a wrong derivative of a right one usually is, and what to do where nobody differentiates again."""
+    what = "backward's own derivative" if order == 2 else f"the derivative of order {order}"
+    kind = "is zero: the numbers in it know nothing of the inputs" if automatic == 0 else "is wrong"
+    return (
+        f"the derivative below is right and {what} {kind} (saved results, `.detach()`, numpy?); "
+        "mark backward once_differentiable, or check with order=1, if it is never differentiated again"
+    )
+
+
 def prove_symmetry(probe: Probe, one: Values, two: Values, pull: Pull, ledger: Ledger, **where: object) -> None:
-    """<u, H v> = <v, H u>: a Hessian is symmetric; and forward over reverse gives the same H u."""
+    """<u, H v> = <v, H u>: a Hessian is symmetric; and forward over reverse gives the same H u.
+
+    A gradient is linear in what comes in: <w, d<g, u> / dw> = <g, u>, or a double backward is wrong by that.
+    """
     try:
         left, right, mass = _hessian(probe, one, two, pull.weights)
+        _incoming(probe, one, pull, ledger, **where)
     except Exception:  # no second derivative on offer
         return
     sizes = [float(x.abs().sum()) for x in (*pull.gradient.values(), *pull.weights.values())]
@@ -177,6 +192,27 @@ def _gradient(probe: Probe, point: Values, names: Sequence[str], weights: Weight
     outputs = probe.outputs(point)
     value = weighed(outputs, weights)
     return torch.autograd.grad(value, [point[name] for name in names], create_graph=True, allow_unused=True)
+
+
+def _incoming(probe: Probe, u: Values, pull: Pull, ledger: Ledger, **where: object) -> None:
+    """The derivative of the gradient by the incoming one. Silent where the gradient does not know of it."""
+    outputs = probe.outputs()
+    free = {name: w.detach().clone().requires_grad_() for name, w in pull.weights.items()}
+    value = torch.stack([(w * outputs[name]).sum() for name, w in free.items()]).sum()
+    found = torch.autograd.grad(value, [probe.leaves[name] for name in u], create_graph=True, allow_unused=True)
+    terms = [(g * u[name]).double() for name, g in zip(u, found, strict=True) if g is not None]
+    slope = torch.stack([term.sum() for term in terms]).sum()
+    if not slope.requires_grad:
+        return
+    back = torch.autograd.grad(slope, list(free.values()), allow_unused=True)
+    if any(g is None for g in back):
+        return
+    products = [(w.detach() * g).double() for w, g in zip(free.values(), back, strict=True) if g is not None]
+    got, expected = sum(float(product.sum()) for product in products), float(slope.detach())
+    mass = sum(float(term.detach().abs().sum()) for term in (*terms, *products))
+    holds = not math.isfinite(mass) or abs(got - expected) <= probe.slack(1e-9) * mass + 1e-13 * pull.size
+    note = "" if holds else "backward's derivative by the incoming gradient is wrong: its own backward is"
+    ledger.write("double backward", "pass" if holds else "fail", got=got, expected=expected, note=note, **where)
 
 
 def _forward_over_reverse(

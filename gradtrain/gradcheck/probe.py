@@ -31,6 +31,8 @@ class Probe:
     kept: Kept = field(default_factory=Kept)
     hold: Callable[[Values], AbstractContextManager[None]] = lambda point: nullcontext()
     """Keeps a point in its place while it is differentiated: backward may compute parts of the function anew."""
+    around: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    """Entered for every evaluation."""
     grad_mode: bool = False
     """Whether values without derivatives need autograd too: the function differentiates inside."""
     evaluations: int = 0
@@ -41,7 +43,7 @@ class Probe:
         """Floating results by name, with autograd's graph. Raises what the function raises, and `Unfit`."""
         self.kept.rewind()
         self.evaluations += 1
-        with torch.enable_grad():
+        with torch.enable_grad(), self.around:
             answer = self.call(self.leaves if values is None else values)
         if self.evaluations <= 2:
             self.kept.watch()
@@ -54,7 +56,7 @@ class Probe:
             return {name: out.detach() for name, out in self.outputs(fresh).items()}
         self.kept.rewind()
         self.evaluations += 1
-        with torch.no_grad():
+        with torch.no_grad(), self.around:
             return floating(self.call(values))
 
     def moved(self, direction: Values, t: float) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from gradtrain.gradcheck.orders import prove_order, prove_symmetry
 from gradtrain.gradcheck.points import drawn
 from gradtrain.gradcheck.probe import Probe, Values
 from gradtrain.gradcheck.report import Report
-from gradtrain.gradcheck.reverse import pulls
+from gradtrain.gradcheck.reverse import Pull, pulls
 from gradtrain.gradcheck.running import prove_running
 from gradtrain.gradcheck.tensors import measured, prove_tensors, write_tensor
 from gradtrain.gradcheck.trial import Effort, Trial, called_twice, differentiated, first_line
@@ -87,7 +87,7 @@ def prove_point(callee: Callee, faces: Faces, ledger: Ledger, effort: Effort) ->
         answer = called_twice(callee, probe, ledger, where)
         if answer is None:
             return None
-        begun = Trial(*answer, ledger, torch.Generator().manual_seed(effort.seed), where, effort)
+        begun = Trial(*answer, ledger, effort.generator(), where, effort)
         if not differentiated(begun):
             return None
         if faces.surrogate is not None:
@@ -121,7 +121,7 @@ def _prove(callee: Callee, faces: Faces, effort: Effort, ledger: Ledger) -> None
         both = traced(lambda: pulls(probe, [("", trial.together.weights)]), grad=True)
         for number, point in enumerate(drawn(callee, forward, both, trial.generator), 1):
             prove_elsewhere(callee, point, faces, effort, ledger, {"sample": number, "point": f"drawn: {point.what}"})
-        _other_mode(callee, effort, ledger, len(ledger.findings))
+        _other_mode(trial, effort, ledger, len(ledger.findings))
     finally:
         probe.kept.restore()
 
@@ -170,8 +170,9 @@ def _forward(trial: Trial, direction: Values) -> None:
         trial.ledger.write(check, verdict, got=pushed, expected=pulled, digits=digits, note=note, **trial.where)
 
 
-def _other_mode(callee: Callee, effort: Effort, ledger: Ledger, sample: int) -> None:
-    """A module that computes something else in its other mode is looked at there too."""
+def _other_mode(known: Trial, effort: Effort, ledger: Ledger, sample: int) -> None:
+    """A module that computes or derives something else in its other mode is looked at there too."""
+    callee = known.callee
     if callee.owned is None:
         return
     training = callee.owned.training
@@ -183,12 +184,12 @@ def _other_mode(callee: Callee, effort: Effort, ledger: Ledger, sample: int) -> 
         there = probe.at(probe.moved({}, 0.0))
         if _follows(callee.owned, probe):
             return
-        if all(same_bits(here[name], there[name]) for name in here):
+        if all(same_bits(here[name], there[name]) for name in here) and _derives_alike(probe, known.together):
             return
         mode = "evaluation" if training else "training"
         where = {"sample": sample, "point": f"the point given, in {mode} mode"}
         fresh = callee.probe()
-        trial = Trial(callee, fresh, ledger, torch.Generator().manual_seed(effort.seed + 1), where, effort)
+        trial = Trial(callee, fresh, ledger, effort.generator(sample), where, effort)
         if called_twice(callee, fresh, ledger, where) is not None and differentiated(trial):
             names = list(fresh.leaves)
             for pull, found in zip(trial.pulls[:1], measured(trial, names)[:1], strict=True):
@@ -203,6 +204,12 @@ def _other_mode(callee: Callee, effort: Effort, ledger: Ledger, sample: int) -> 
     finally:
         _switch(callee.owned, training)
         probe.kept.restore()
+
+
+def _derives_alike(probe: Probe, pull: Pull) -> bool:
+    """Whether the gradients are those of the mode that has been proven."""
+    (other,) = pulls(probe, [("", pull.weights)])
+    return all(same_bits(g, pull.gradient[name]) for name, g in other.gradient.items())
 
 
 def _switch(module: nn.Module, training: bool) -> None:

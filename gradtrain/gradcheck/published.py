@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
@@ -82,6 +82,18 @@ class Published:
 
     def has(self, *fields: str) -> bool:
         return isinstance(self.rule, Optimizer) and all(name in type(self.rule).model_fields for name in fields)
+
+
+def others(rule: Published, options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Other numbers for the options of a group that the rule has too, one after another."""
+    for name in ("betas", "eps", "momentum", "weight_decay"):
+        value = options.get(name)
+        if not value or not rule.has(name) or value != getattr(rule.rule, name):
+            continue
+        if isinstance(value, float):
+            yield name, 100 * value if name == "eps" else 0.9 * value
+        elif isinstance(value, tuple) and all(isinstance(each, float) for each in value):
+            yield name, tuple(0.9 * each for each in value)
 
 
 def known(textbook: Any) -> type[Optimizer] | None:

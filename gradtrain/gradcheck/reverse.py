@@ -70,9 +70,9 @@ def pulls(probe: Probe, weights: Sequence[tuple[str, Weights]]) -> list[Pull]:
         chosen = {name: w for name, w in weight.items() if outputs[name].requires_grad}
         grads: Sequence[Tensor | None] = [None] * len(probe.leaves)
         if chosen:
-            grads = torch.autograd.grad(
+            grads = _backward(
                 [outputs[name] for name in chosen], list(probe.leaves.values()),
-                [w.to(outputs[name].dtype) for name, w in chosen.items()], allow_unused=True, retain_graph=True,
+                [w.to(outputs[name].dtype) for name, w in chosen.items()],
             )  # fmt: skip
         found.append(
             Pull(
@@ -84,6 +84,24 @@ def pulls(probe: Probe, weights: Sequence[tuple[str, Weights]]) -> list[Pull]:
             )
         )  # fmt: skip
     return found
+
+
+def _backward(outputs: Sequence[Tensor], leaves: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor | None]:
+    """The gradients by the leaves, which keep none; a reentrant checkpoint gives them to the leaves alone."""
+    try:
+        return list(torch.autograd.grad(outputs, leaves, weights, allow_unused=True, retain_graph=True))
+    except RuntimeError as error:
+        if "use_reentrant=True" not in str(error):
+            raise
+    before = [leaf.grad for leaf in leaves]
+    try:
+        for leaf in leaves:
+            leaf.grad = None
+        torch.autograd.backward(outputs, weights, retain_graph=True)
+        return [leaf.grad for leaf in leaves]
+    finally:
+        for leaf, grad in zip(leaves, before, strict=True):
+            leaf.grad = grad
 
 
 def _dense(g: Tensor) -> Tensor:

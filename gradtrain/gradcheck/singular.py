@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from gradtrain.gradcheck.finding import Verdict
 from gradtrain.gradcheck.modes import exactly
 from gradtrain.gradcheck.probe import Probe, Values, magnitude
-from gradtrain.gradcheck.reverse import WINDOWS, Measured, Pull, compare, drowned, line, rounding_within, sided
+from gradtrain.gradcheck.reverse import WINDOWS, Measured, Pull, compare, drowned, line, pulls, rounding_within, sided
 
 FLOOR = 1e-9
 """No step below this part of the natural one: rounding would be all there is to see."""
@@ -49,6 +50,9 @@ def judged(probe: Probe, direction: Values, pull: Pull, found: Measured, generat
         corner = _elements(probe, direction, pull, generator)
         if corner is False and agree(pull):
             corner = True
+        if corner is None and _beside(probe, direction, pull, generator):
+            note = f"several corners meet at the point ({_said(flipping)}); beside it autograd's slope is right"
+            return Measured("kink", found.automatic, found.numeric, found.error, found.scale, note)
     if corner is True:
         return Measured(
             "kink", found.automatic, found.numeric, found.error, found.scale,
@@ -167,9 +171,35 @@ def _elements(probe: Probe, direction: Values, pull: Pull, generator: torch.Gene
             answers.append(True)
             continue
         answer = _corner(probe, single, pull, measured)
-        if answer is not None:
+        if answer or (answer is False and _alone(probe, single)):
             answers.append(answer)
     return all(answers) if answers else None
+
+
+def _alone(probe: Probe, single: Values) -> bool:
+    """Whether one unit turns along a direction: of several that turn opposite ways autograd gives no slope between."""
+    from gradtrain.gradcheck.kinks import flips, traced
+
+    here, *there = (traced(lambda t=t: probe.at(probe.moved(single, t))) for t in (0.0, 8 * FLOOR, -8 * FLOOR))  # type: ignore[misc]
+    return sum(_joined([flips(here, other) for other in there]).values()) <= 1
+
+
+def _beside(probe: Probe, direction: Values, pull: Pull, generator: torch.Generator) -> bool:
+    """Whether autograd is right at a point close by, where nothing turns."""
+    with torch.no_grad():
+        moved = {
+            name: leaf + 1e-3 * direction[name].abs().max() * torch.randn(leaf.shape, generator=generator).to(leaf)
+            if name in direction
+            else leaf
+            for name, leaf in probe.leaves.items()
+        }
+    other = replace(probe, leaves={name: leaf.detach().requires_grad_() for name, leaf in moved.items()})
+    try:
+        (near,) = pulls(other, [(pull.of, pull.weights)])
+        (found,) = compare(other, direction, [near])
+    except (RuntimeError, ValueError, ArithmeticError, IndexError):  # outside the function's domain
+        return False
+    return found.verdict == "pass"
 
 
 def _chosen(probe: Probe, direction: Values, generator: torch.Generator) -> list[tuple[str, int]]:

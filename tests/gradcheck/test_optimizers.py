@@ -97,6 +97,13 @@ class EpsUnscaled(OwnAdamW):
         return m / first * math.sqrt(second) / (v.sqrt() + eps)
 
 
+class EpsByHeart(OwnAdamW):
+    """The number that it was written with, whatever the group says."""
+
+    def direction(self, m: Tensor, v: Tensor, first: float, second: float, eps: float) -> Tensor:
+        return super().direction(m, v, first, second, 1e-8)
+
+
 class EpsElsewhere(OwnAdamW):
     """No known mistake: eps is added to m's part of the quotient as well."""
 
@@ -460,6 +467,7 @@ WRONG: list[tuple[type[torch.optim.Optimizer], str, str, str]] = [
     (EpsInside, "adamw", "update", "eps stands inside the root: "),
     (EpsInsideSquared, "adamw", "update", "eps stands inside the root, squared"),
     (EpsUnscaled, "adamw", "update", "eps is added before the bias correction"),
+    (EpsByHeart, "adamw", "group eps", 'group["eps"] = 1e-06 is not read'),
     (EpsElsewhere, "adamw", "update", "differs where the gradient is near eps"),
     (Uncorrected, "adamw", "update", "the bias of the moments is not corrected"),
     (Penalized, "adamw", "update", "an L2 penalty"),

@@ -102,6 +102,16 @@ def test_a_wrong_second_derivative_under_a_right_first_one() -> None:
     assert "order 2" not in failed(cube(by_x=1.01), X, order=1)
 
 
+def test_a_wrong_second_derivative_says_that_the_first_is_right_and_what_to_do() -> None:
+    (note,) = (f.note for f in gradtrain.gradcheck(lambda x: Cut.apply(x), X).failures if f.check == "order 2")
+    assert "the derivative below is right" in note
+    assert "once_differentiable" in note
+
+
+def test_a_double_backward_that_is_wrong_by_the_incoming_gradient_alone() -> None:
+    assert failed(cube(by_g=1.01), X) == {"double backward"}
+
+
 def test_a_second_derivative_that_is_not_on_offer_is_no_failure() -> None:
     def function(x: Tensor) -> Tensor:
         answer: Tensor = Once.apply(x)

@@ -275,6 +275,20 @@ def test_weights_that_are_forgotten_or_detached(captured: bool) -> None:
     assert verdicts == {f"gradient of {prefix}unused": "inert", f"gradient of {prefix}cut": "detached"}
 
 
+class CutInEvaluation(nn.Linear):
+    """The same numbers in both modes, the gradient only in training."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x).tanh()
+        return y if self.training else y.detach() + 0 * y
+
+
+def test_a_gradient_that_is_wrong_only_in_the_other_mode() -> None:
+    (failure, *_) = gradtrain.gradcheck(CutInEvaluation(3, 2), torch.randn(4, 3)).failures
+    assert failure.verdict == "detached"
+    assert "in evaluation mode" in failure.point
+
+
 def test_lazy_modules() -> None:
     lazy = nn.Sequential(nn.LazyLinear(3), nn.Tanh())
     assert not proven(lazy, draw(2, 4)).failures

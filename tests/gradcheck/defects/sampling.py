@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from defects.planted import Planted, leaf, plant, randn, ruled
 from torch import Tensor, nn
-from torch.distributions import Normal
+from torch.distributions import Dirichlet, Gamma, Normal
 from torch.nn import functional as F
 
 
@@ -32,6 +32,23 @@ def sampled() -> Planted:
         return lambda mean, spread: getattr(Normal(mean, spread.exp()), method)().square()
 
     return Planted(of("sample"), of("rsample"), moments(), verdict="detached")
+
+
+@plant("V02 sample() of a gamma where rsample() is meant")
+def sampled_gamma() -> Planted:
+    def of(method: str):
+        return lambda shape, rate: getattr(Gamma(shape.exp(), rate.exp()), method)().log()
+
+    return Planted(of("sample"), of("rsample"), (randn(4), randn(4, seed=1)))
+
+
+@plant("Dirichlet: what is made of the sample has a wrong gradient")
+def dirichlet() -> Planted:
+    def of(factor: float):
+        square = ruled(lambda y: y.square(), lambda g, y: factor * g * y)
+        return lambda x: square(Dirichlet(x.exp()).rsample())
+
+    return Planted(of(1.0), of(2.0), (randn(3, 4),))
 
 
 def kl_to_standard(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -31,6 +31,15 @@ def wrong_second() -> Planted:
     return Planted(of(3.0), of(6.0), (randn(4, 3),))
 
 
+@plant("S02 backward is right, and its own backward by the incoming gradient is wrong")
+def wrong_incoming() -> Planted:
+    def of(factor: float):
+        slope = ruled(lambda g, x: g * x.cos(), lambda h, g, x: (factor * h * x.cos(), -h * g * x.sin()))
+        return ruled(torch_sin, lambda g, x: slope(g, x))
+
+    return Planted(of(0.5), of(1.0), (randn(4, 3),))
+
+
 @plant("S02 a gradient whose derivative is not symmetric")
 def asymmetric() -> Planted:
     def product(x: Tensor, y: Tensor) -> Tensor:
