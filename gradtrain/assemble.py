@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,9 +206,16 @@ def taken(path: Path, role: str, base: Path) -> nn.Module:
     return module
 
 
-def best(folder: RunFolder) -> checkpoint.Loaded:
-    """The checkpoint that a run calls best; its newest where it calls none so."""
-    newest = checkpoint.newest(folder.checkpoints)
+Warn = Callable[[Problem], None]
+
+
+def unheard(problem: Problem) -> None:
+    """For callers that show no warnings."""
+
+
+def best(folder: RunFolder, warn: Warn = unheard) -> checkpoint.Loaded:
+    """The checkpoint that a run calls best; its newest where it calls none so. `warn` is told of those skipped."""
+    newest = checkpoint.newest(folder.checkpoints, warn)
     step = kept(newest).memory.best_step
     return newest if step in (None, newest.step) else checkpoint.load(folder.checkpoints, step)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from gradtrain.components.datasets import IGNORED, Examples, Facts
 from gradtrain.components.datasets._targets import targets
 from gradtrain.config.sections import Data, Run, Windows
-from gradtrain.problems import Problem
+from gradtrain.problems import Place, Problem
 from gradtrain.training import doubts, windows
 from gradtrain.training.batches import Batches
 from gradtrain.training.groups import Balanced, Paired
@@ -63,11 +63,20 @@ def target_kind(data: Data, facts: Facts | None) -> str | None:
 
 def feed(run: Run, examples: Examples, dtype: torch.dtype, device: torch.device) -> Feed:
     """The batches of every split on `device`, their transforms fitted on the train split. Raises `Problem`s (data)."""
+    try:
+        return _feed(run, examples, dtype, device)
+    except Problem as problem:
+        if problem.at is None and len(examples.files) == 1:
+            problem.at = Place(str(examples.files[0]))
+        raise
+
+
+def _feed(run: Run, examples: Examples, dtype: torch.dtype, device: torch.device) -> Feed:
     data, objective = run.data, run.objective
     kind = target_kind(data, examples.facts) or "value"
     fields = _fields(run, examples, kind)
     pieces, pipeline = _split(run, examples, fields, kind, dtype)
-    warnings = _doubts(run, examples, pieces)
+    warnings = _doubts(run, examples, pieces, kind)
     done = data.windows is not None or all(pipeline.fits(part) for part in pieces.values())
     laid = {name: pipeline.laid_out(part) if done else part for name, part in pieces.items()}
     batches: dict[str, Batches] = {}
@@ -81,7 +90,7 @@ def feed(run: Run, examples: Examples, dtype: torch.dtype, device: torch.device)
     return Feed(batches, pipeline, objective.kind or kind, facts_after(examples.facts, data), warnings)
 
 
-def _doubts(run: Run, examples: Examples, pieces: Mapping[str, Fields]) -> list[Problem]:
+def _doubts(run: Run, examples: Examples, pieces: Mapping[str, Fields], kind: str) -> list[Problem]:
     """Of samples that were read: made by a rule, they are what it makes.
 
     Moments of a series, nodes of a graph and points of a domain are no samples.
@@ -89,7 +98,12 @@ def _doubts(run: Run, examples: Examples, pieces: Mapping[str, Fields]) -> list[
     if not examples.files or examples.facts.series or examples.edges is not None or run.objective.fields is None:
         return []
     constant = doubts.constant_columns(pieces["train"]["x"], examples.features, examples.files)
-    return [*constant, *doubts.overlaps(pieces, examples.files)]
+    unseen = (
+        doubts.unseen_classes(pieces, examples.labels, examples.files)
+        if kind == "class" and run.objective.labelled
+        else []
+    )
+    return [*constant, *unseen, *doubts.overlaps(pieces, examples.files)]
 
 
 def _fields(run: Run, examples: Examples, kind: str) -> Fields:
@@ -110,7 +124,12 @@ def _fields(run: Run, examples: Examples, kind: str) -> Fields:
     if run.objective.labelled:
         y = fields["y"]
         known = y != IGNORED if examples.edges is not None else torch.ones(len(y), dtype=torch.bool)
-        fields["y"] = _filled(targets(y[known], kind, examples.facts, examples.labels), known)
+        numbers, places = known.nonzero().flatten(), examples.places
+
+        def place(number: int) -> Place | None:
+            return places(int(numbers[number])) if places is not None else None
+
+        fields["y"] = _filled(targets(y[known], kind, examples.facts, examples.labels, place), known)
     return fields
 
 

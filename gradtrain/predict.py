@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gradtrain.assemble import Warn, unheard
 from gradtrain.components.datasets import END, Examples
 from gradtrain.components.datasets._arrays import read_npz
 from gradtrain.components.datasets._tensors import inputs
@@ -27,13 +28,17 @@ AT_ONCE = 1024
 """Samples in one forward pass."""
 
 
-def predicted(run: Path, data: Path, which: str = "best") -> list[dict[str, Any]]:
+def predicted(run: Path, data: Path, which: str = "best", warn: Warn = unheard) -> list[dict[str, Any]]:
     """One record a sample: the class with its probability, or the values. Raises `Problem`s.
 
     A `.csv` table needs the columns that trained the model, in any order; an `.npz` file the array of inputs, and of a
     graph its edges, unless its nodes are those of the graph that trained the model.
     """
-    trained = reopen(run, which)
+    trained = reopen(run, which, warn)
+    if trained.facts.series:
+        why = "its samples are windows of one long sequence"
+        help = "`gradtrain sample` goes on from a beginning"
+        raise Problem("input-shape", "this model was not trained on separate samples", Place(str(data)), why, help)
     x, edges = _nodes(trained, data) if trained.run.objective.graph else (_read(trained, data), None)
     if trained.facts.shape is not None and tuple(x.shape[1:]) != trained.facts.shape:
         raise Problem(

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gradtrain.assemble import readable
+from gradtrain.assemble import Warn, readable, unheard
 from gradtrain.components.objectives import Drawn, Objective
 from gradtrain.config.load import read
 from gradtrain.config.sections import Run, Sampling
@@ -33,14 +33,16 @@ CONCERN: Mapping[str, frozenset[str]] = {
 """What is drawn → the wishes that it depends on."""
 
 
-def sampled(path: Path, wishes: Mapping[str, Any], which: str = "best", out: Path | None = None) -> str | list[Path]:
+def sampled(
+    path: Path, wishes: Mapping[str, Any], which: str = "best", out: Path | None = None, warn: Warn = unheard
+) -> str | list[Path]:
     """The text that a run writes; or, for pictures and tables and where `out` is given, the files that it drew.
 
     What `wishes` leaves out is as in the run's own `sampling:`. A run that makes things up needs no data; one that goes
     on from samples reads its val (or train) split. Raises `Problem`s.
     """
     folder = RunFolder.open(path)
-    trained = reopen(path, which)
+    trained = reopen(path, which, warn)
     objective = trained.run.objective
     if objective.draws is None:
         raise Problem(

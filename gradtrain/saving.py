@@ -69,7 +69,7 @@ def restore(
     if lines:
         raise Problem(
             "checkpoint-model",
-            "the checkpoint was made by another model",
+            "the checkpoint does not fit the model",
             Place(str(found.path)),
             "; ".join(lines[:10]),
             "resume with the config it was made with",

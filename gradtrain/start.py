@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from gradtrain.assemble import Parts, assemble, best, device_of, dtype_of, network_of, refuse_other
+from gradtrain.assemble import Parts, Warn, assemble, best, device_of, dtype_of, network_of, refuse_other, unheard
 from gradtrain.components.datasets import Examples, Facts
 from gradtrain.components.objectives import Task
 from gradtrain.config.checks import check
@@ -140,10 +140,10 @@ class Trained:
     """Where the relative paths of the run's data begin."""
 
 
-def reopen(path: Path, which: str = "best") -> Trained:
+def reopen(path: Path, which: str = "best", warn: Warn = unheard) -> Trained:
     """The model of a run with its best weights (`best`), its newest (`last`) or those of a step. Raises `Problem`s."""
     folder = RunFolder.open(path)
-    found = chosen(folder, which)
+    found = chosen(folder, which, warn)
     told = kept(found)
     facts = told.facts
     run = read(folder.path / "config.yaml").run(facts, check)
@@ -176,10 +176,12 @@ def reopen(path: Path, which: str = "best") -> Trained:
     )
 
 
-def measured(path: Path, split: str | None = None, which: str = "best") -> tuple[str, dict[str, Any]]:
+def measured(
+    path: Path, split: str | None = None, which: str = "best", warn: Warn = unheard
+) -> tuple[str, dict[str, Any]]:
     """(the split, metric → value) of a run's own data; by default of test, else val, else train. Raises `Problem`s."""
     folder = RunFolder.open(path)
-    found = chosen(folder, which)
+    found = chosen(folder, which, warn)
     run, parts, _ = prepare(read(folder.path / "config.yaml"), begun_in(folder), kept(found).labels)
     split = split or next(name for name in ("test", "val", "train") if name in parts.splits)
     if split not in parts.splits:
@@ -202,7 +204,7 @@ def measured(path: Path, split: str | None = None, which: str = "best") -> tuple
     return split, values
 
 
-def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
+def chosen(folder: RunFolder, which: str, warn: Warn = unheard) -> checkpoint.Loaded:
     """The checkpoint that `--checkpoint` means. Raises `Problem`s."""
     if re.fullmatch(r"[0-9]{1,15}", which):
         return checkpoint.load(folder.checkpoints, int(which))
@@ -212,7 +214,7 @@ def chosen(folder: RunFolder, which: str) -> checkpoint.Loaded:
             f"`--checkpoint` cannot be {quote(which)}",
             help="write `best`, `last` or the number of a step",
         )
-    return best(folder) if which == "best" else checkpoint.newest(folder.checkpoints)
+    return best(folder, warn) if which == "best" else checkpoint.newest(folder.checkpoints, warn)
 
 
 def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module], run: Run) -> None:
@@ -220,8 +222,9 @@ def fit(found: checkpoint.Loaded, networks: Mapping[str, nn.Module], run: Run) -
     if lines := state.mismatches(found.tensors, networks):
         raise Problem(
             "checkpoint-model",
-            "the checkpoint was made by another model",
+            "the checkpoint does not fit the model",
             Place(str(found.path)),
             "; ".join(lines[:10]),
+            "put back the config that the run was made with, or name another checkpoint with `--checkpoint`",
         )
     state.restore_weights(found.tensors, networks, average=run.averaged)

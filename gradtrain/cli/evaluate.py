@@ -17,11 +17,14 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print metric → value as one JSON object.")] = False,
 ) -> None:
     """Measure a trained run on its data."""
+    from functools import partial
+
+    from gradtrain.cli.failure import warn
     from gradtrain.cli.terminal import console, print_json
     from gradtrain.report.tables import results_table
     from gradtrain.start import measured
 
-    name, values = measured(run, split, checkpoint)
+    name, values = measured(run, split, checkpoint, partial(warn, as_json=as_json))
     if as_json:
         print_json(values)
     else:

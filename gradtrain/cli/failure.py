@@ -60,12 +60,14 @@ def show_problems(problems: list[Problem], where: str, *, as_json: bool = False)
     errors = [problem for problem in problems if problem.severity == "error"]
     for problem in problems:
         if problem.severity == "warning":
-            _say(
-                json.dumps(problem.as_json(), ensure_ascii=False)
-                if as_json
-                else render(problem, colour=colour(sys.stderr))
-            )
+            warn(problem, as_json=as_json)
     return report(errors[0] if len(errors) == 1 else several(errors, where), as_json=as_json) if errors else 0
+
+
+def warn(problem: Problem, *, as_json: bool = False) -> None:
+    """Say on stderr what is doubtful, though it is no reason to stop."""
+    line = json.dumps(problem.as_json(), ensure_ascii=False) if as_json else render(problem, colour=colour(sys.stderr))
+    _say(line)
 
 
 def as_problems(error: BaseException) -> Problem | BaseExceptionGroup[Problem]:
@@ -145,8 +147,11 @@ def _usage(error: Any) -> Problem:
         case "NoSuchOption":
             parameters = context.command.get_params(context) if context else []
             options = [o for p in parameters for o in (*p.opts, *p.secondary_opts) if o.startswith("-")]
+            commands = context.find_root().command.list_commands(context) if context else []
             if error.option_name in ("--debug", "--version"):
                 help = f"`{error.option_name}` stands before the command: `gradtrain {error.option_name} ...`"
+            elif (word := error.option_name.lstrip("-")) in commands:
+                help = f"`gradtrain {word}` is a command of its own"
             else:
                 help = did_you_mean(error.option_name, options, f"`{command} --help` shows its options")
             return Problem("unknown-option", f"`{command}` has no option {quote(error.option_name)}", help=help)
@@ -202,6 +207,9 @@ def _resource(error: BaseException) -> Problem | None:
             )
         case errno.EMFILE | errno.ENFILE:
             return Problem("too-many-files", "too many files are open", at, why, "raise the limit: `ulimit -n 4096`")
+        case errno.ENAMETOOLONG | errno.ELOOP:
+            what = f"{quote(str(error.filename or ''))} is not a path"
+            return Problem("bad-path", what, why=why, help="name a file or a folder")
         case errno.ENOMEM:
             return Problem("out-of-memory", "there is not enough memory", at, why)
         case errno.EIO | errno.ENXIO | errno.ESTALE | errno.ENODEV | errno.EBUSY | errno.ENOTCONN:

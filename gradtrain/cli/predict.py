@@ -19,10 +19,13 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a sample.")] = False,
 ) -> None:
     """Apply a trained run to new data."""
+    from functools import partial
+
+    from gradtrain.cli.failure import warn
     from gradtrain.cli.terminal import print_text
     from gradtrain.predict import predicted, written
 
-    text = written(predicted(run, data, checkpoint), as_json=as_json)
+    text = written(predicted(run, data, checkpoint, partial(warn, as_json=as_json)), as_json=as_json)
     if out is None:
         print_text(text.rstrip("\n"))
     else:

@@ -37,6 +37,7 @@ def sample(
     ] = None,
 ) -> None:
     """Draw from a trained generative run."""
+    from gradtrain.cli.failure import warn
     from gradtrain.cli.terminal import print_text
     from gradtrain.sample import sampled
 
@@ -49,5 +50,5 @@ def sample(
         "seed": seed,
         "source": None if source is None else source.value,
     }
-    made = sampled(run, wishes, checkpoint, out)
+    made = sampled(run, wishes, checkpoint, out, warn)
     print_text(made.removesuffix("\n") if isinstance(made, str) else "\n".join(map(str, made)))

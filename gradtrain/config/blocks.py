@@ -9,7 +9,8 @@ from gradtrain import registry
 from gradtrain.components.activations import Activation
 from gradtrain.components.layers import Layer
 from gradtrain.components.normalizations import Normalization
-from gradtrain.config.tree import MAX_DEPTH, MAX_NODES, Node
+from gradtrain.config.syntax import MAX_DEPTH
+from gradtrain.config.tree import MAX_NODES, Node
 from gradtrain.problems import Problem, did_you_mean, quote
 
 

@@ -6,6 +6,7 @@ record, a list of these, or plain data that pydantic checks. One walk serves all
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from gradtrain.components.layers import Placed
 from gradtrain.components.normalizations import Normalization
 from gradtrain.config import words
 from gradtrain.config.blocks import Blocks
-from gradtrain.config.tree import MAX_DEPTH, Node
+from gradtrain.config.syntax import MAX_DEPTH
+from gradtrain.config.tree import Node
 from gradtrain.problems import Place, Problem, did_you_mean, quote
-from gradtrain.registry import Component, Record, Use, field_docs
+from gradtrain.registry import Component, Record, Use
 
 FAILED: Any = object()
 """Stands for a value whose problems are already collected."""
@@ -52,6 +54,8 @@ class Composer:
             return None
         members = [words.unwrap(member)[0] for member in words.alternatives(annotation)]
         classes = [member for member in members if isinstance(member, type)]
+        if node.value is None and not node.quoted and node.key and any(issubclass(c, Use | Component) for c in classes):
+            return self.add("missing-key", f"`{name}` has no value", node.at, help=f"write one behind `{name}:`")
         if uses := [c for c in classes if issubclass(c, Use)]:
             return self.use(uses[0], node)
         if components := [c for c in classes if issubclass(c, Component)]:
@@ -89,6 +93,14 @@ class Composer:
             if self.nested >= MAX_DEPTH:
                 return self.add("config-limit", f"layers inside layers deeper than {MAX_DEPTH} levels", node.at)
             nodes = (node.scope or self.blocks).spliced(nodes, self.problems)
+        if node.sequence is None and sum(map(registry.is_component, node.mapping or {})) > 1:
+            return self.add(
+                "wrong-type",
+                f"`{name}` takes a list, found a mapping",
+                node.at,
+                "the order counts, and a name may stand more than once",
+                f"begin every item with a dash: `- {next(iter(node.mapping or {}))}: …`",
+            )
         self.nested += 1
         values = [self.value(annotation, item, name) for item in nodes]
         self.nested -= 1
@@ -145,6 +157,8 @@ class Composer:
                 )
             keys = list(node.mapping)
             unknown = [key for key in keys if not any(key in registry.names(f) for f in wanted)]
+            if len(unknown) == len(keys) and keys[0] != "norm":
+                return self.named(wanted, keys[0], node.mapping[keys[0]].at, None, node, reserved)
             culprit = unknown[-1] if unknown and len(unknown) < len(keys) else keys[1]
             said = ", ".join(f"`{word}`" for word in reserved)
             return self.add(
@@ -152,7 +166,9 @@ class Composer:
                 f"{quote(culprit)} does not belong beside {quote(next(k for k in keys if k != culprit))}",
                 node.mapping[culprit].at,
                 "a mapping holds one component" + (f" and its reserved words {said}" if said else ""),
-                did_you_mean(culprit, reserved, "parameters of a component are indented below its name"),
+                did_you_mean(culprit, reserved)
+                or _belongs(culprit)
+                or "parameters of a component are indented below its name",
             )
         key, parameters = next(iter(node.mapping.items()))
         return self.named(wanted, key, parameters.at, parameters, node, reserved)
@@ -195,7 +211,11 @@ class Composer:
             )
         shelf = wanted[0].__module__.rpartition(".")[2]
         why = f"there {'is' if len(known) == 1 else 'are'} {len(known)} to choose from"
-        help = did_you_mean(name, [*known, *reserved], f"`gradtrain list {shelf}` shows them all")
+        if "." in name or name in ("_target_", "class_path"):  # by which other tools let a config name code
+            why = "a config imports nothing: a component is one of gradtrain's own, by its name"
+        help = words.unspaced(name, known) or did_you_mean(
+            name, [*known, *reserved], f"`gradtrain list {shelf}` shows them all"
+        )
         return self.add("unknown-component", f"no {kind} is named {quote(name)}", at, why, help)
 
     def parameters(self, cls: type[Component], name: str, node: Node | None, whole: Node) -> Any:
@@ -216,7 +236,9 @@ class Composer:
             return self.fields(cls, {}, node)
         if node.mapping is None:
             keys = ", ".join(f"`{key}`" for key in list(cls.model_fields)[:4])
-            return self.add("wrong-type", f"expected a mapping with keys like {keys}, found {node.kind()}", node.place)
+            help = words.unspaced(node.raw, cls.model_fields)
+            what = f"expected a mapping with keys like {keys}, found {node.kind()}"
+            return self.add("wrong-type", what, node.place, help=help)
         return self.fields(cls, node.mapping, node)
 
     def fields(
@@ -230,7 +252,7 @@ class Composer:
                 self.unknown(cls, key, node, allowed)
                 values.setdefault("?", FAILED)
                 continue
-            values[key] = self.value(_annotation(cls, key), node, key)
+            values[key] = self.value(words.annotation_of(cls, key), node, key)
         if "norm" in allowed and "norm" not in nodes and self.normalization is not None:
             values["norm"] = self.normalization
         return self.validated(cls, values, nodes, whole)
@@ -242,13 +264,10 @@ class Composer:
             else f"unknown key {quote(key)}"
         )
         why = "every key is checked, so that a typo is not silently ignored"
-        if len(allowed) <= 8:
+        if len(allowed) <= 12:
             why = f"it takes {', '.join(f'`{name}`' for name in allowed)}" if allowed else "it takes no parameters"
-        self.add(
-            "unknown-key", named, node.at,
-            why,
-            did_you_mean(key, allowed, _belongs(key, cls)),
-        )  # fmt: skip
+        help = words.unspaced(key, allowed) or did_you_mean(key, allowed, _belongs(key, cls))
+        self.add("unknown-key", named, node.at, why, help)
 
     def validated(self, cls: type[Record], values: dict[str, Any], nodes: Mapping[str, Node], whole: Node) -> Any:
         broken = {key for key, value in values.items() if value is FAILED}
@@ -261,7 +280,7 @@ class Composer:
                 found.setdefault(str(item["loc"][0]) if item["loc"] else "", []).append(item)
             for key, errors in found.items():
                 if key not in broken:
-                    self.problems.append(self.translated(cls, key, words.meant(errors), nodes, whole))
+                    self.problems.append(words.finding(cls, key, words.meant(errors), nodes, whole))
             return FAILED
         if broken:
             return FAILED
@@ -271,29 +290,6 @@ class Composer:
 
     kept: list[Record] = field(default_factory=list)
     """Keeps composed records alive, so that an id in `places` stays theirs."""
-
-    def translated(self, cls: type[Record], key: str, error: Any, nodes: Mapping[str, Node], whole: Node) -> Problem:
-        """pydantic's finding in our words."""
-        code = words.ERROR_TYPES.get(error["type"], "bad-value")
-        node, annotation, subject = nodes.get(key), _annotation(cls, key) if key else None, f"`{key}`"
-        if error["type"] == "missing" and len(error["loc"]) == 1:
-            name = cls.name() if issubclass(cls, Component) else _key_text(whole)
-            owner = quote(name) if name else "this section"
-            below = whole.mapping is not None or not issubclass(cls, Component)
-            help = f"add `{key}: …`" if below else f"write `{name}: {{{key}: …}}`"
-            return Problem(code, f"{owner} needs {quote(key)}", whole.at, _doc(cls, key), help)
-        if error["type"] == "missing":
-            code = "wrong-length"
-        place = node.place if node else whole.at
-        if error["type"] == "value_error":
-            return Problem(code, str(error["ctx"]["error"]), place)
-        index = next((part for part in error["loc"][1:] if isinstance(part, int)), None)
-        if node is not None and node.sequence is not None and index is not None and index < len(node.sequence):
-            node, annotation = node.sequence[index], words.inside(annotation, index)
-            place, subject = node.place, f"item {index + 1} of `{key}`"
-        what = f"{subject} takes {words.takes(annotation)}, found {_shown(node, error)}"
-        help = words.mend(node.raw, annotation) if node is not None and code in ("wrong-type", "not-a-choice") else ""
-        return Problem(code, what, place, _doc(cls, key), help)
 
     def plain(self, node: Node) -> Any:
         """Data as tuples, dictionaries and scalars; `$data.…` replaced by its fact."""
@@ -309,13 +305,20 @@ class Composer:
 
     def fact(self, node: Node) -> Any:
         name = node.value.removeprefix("$data.")
+        environment = re.match(r"\$(\{|[A-Z][A-Z0-9_]+\b)", node.value)
         if name == node.value:
             return self.add(
                 "unknown-argument",
                 f"{quote(node.value)} is not an argument of an enclosing block",
                 node.place,
-                "`$name` reads an argument of a block, `$data.name` a fact of the data",
-                f"write `$data.{name[1:]}`" if name[1:] in FACT_NAMES else "quote it if you mean the text",
+                "a config reads no environment: what is written is what runs"
+                if environment
+                else "`$name` reads an argument of a block, `$data.name` a fact of the data",
+                f"write `$data.{name[1:]}`"
+                if name[1:] in FACT_NAMES
+                else "write the value itself, or set it on the command line, where the shell knows its variables"
+                if environment
+                else "quote it if you mean the text",
             )
         if name not in FACT_NAMES:
             return self.add(
@@ -342,35 +345,6 @@ class Composer:
 FACT_NAMES = ("classes", "shape", "features", "vocab", "length", "source", "channels", "count", "range", "outputs")
 
 
-def _annotation(cls: type[Record], key: str) -> Any:
-    """A field's annotation with its constraints."""
-    info = cls.model_fields[key]
-    annotation: Any = info.annotation
-    for item in info.metadata:
-        annotation = typing.Annotated[annotation, item]
-    return annotation
-
-
-def _doc(cls: type[Record], key: str) -> str:
-    text = field_docs(cls).get(key, "")
-    first = " ".join(text.split()).partition(". ")[0].rstrip(".")
-    return first if first[1:2].isupper() or first[1:2].isdigit() else first[:1].lower() + first[1:]
-
-
-def _shown(node: Node | None, error: Any) -> str:
-    """A value that does not fit, as its writer wrote it."""
-    if node is None:
-        return quote(error.get("input"))
-    if node.sequence is not None:
-        return f"a list of {len(node.sequence)}"
-    return "a mapping" if node.mapping is not None else f'the text "{node.raw}"' if node.quoted else quote(node.raw)
-
-
-def _key_text(node: Node) -> str:
-    place = node.key
-    return place.text[place.column - 1 : place.column - 1 + place.length].strip("\"'") if place else ""
-
-
 def _singular(family: type[Component]) -> str:
     return family.__name__.lower()
 
@@ -379,7 +353,7 @@ def _article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
-def _belongs(key: str, cls: type[Record]) -> str:
+def _belongs(key: str, cls: type[Record] | None = None) -> str:
     """Where a key that is wrong here would be right, when there is exactly one such section."""
     from gradtrain.config.sections import Run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from gradtrain.config.tree import Node, parse
-from gradtrain.problems import Place, Problem, flatten, quote
+from gradtrain.problems import Place, Problem, flatten, quote, safe
 from gradtrain.registry import Use, families, find, is_component, names
 
 
@@ -14,15 +14,10 @@ def apply_override(root: Node, text: str, problems: list[Problem]) -> None:
     path, equals, written = text.partition("=")
     place = Place("command line", 1, 1, len(path), text)
     if not equals:
-        problems.append(
-            Problem(
-                "override-form",
-                f"{quote(text)} is not an override",
-                place,
-                "an override is written `key=value`",
-                f"write `{text}=…`",
-            )
-        )
+        another = text.endswith((".yaml", ".yml"))
+        why = "a run has one config" if another else "an override is written `key=value`"
+        help = f"start {quote(text)} by a command of its own" if another else f"write `{safe(text, 60)}=…`"
+        problems.append(Problem("override-form", f"{quote(text)} is not an override", place, why, help))
         return
     try:
         value = parse(f"v: {written}" if "\n" not in written else "v: [", "command line").root

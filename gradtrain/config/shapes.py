@@ -65,6 +65,8 @@ class Shapes(Findings):
                 "they are parts of one whole",
                 "make them add up to 1 or less",
             )
+        else:
+            self.parts()
         if not data.shuffle and data.batch_size != "full":
             self.add(
                 "not-shuffled",
@@ -83,7 +85,8 @@ class Shapes(Findings):
                 "no-batches",
                 f"a step takes {step} samples, the train split has {size}: with `drop_last` there is none",
                 self.at("data", "batch_size"),
-                help="make the batch smaller, or `drop_last: false`",
+                why="an epoch would have no step",
+                help="make the batch smaller, or write `drop_last: false`",
             )
         stages = [stage for network in run.networks.values() for stage in parts_of(layers_of(network))]
         lonely = data.batch_size == 1 or (not data.drop_last and size % step == 1 and run.training.accumulate == 1)
@@ -98,8 +101,28 @@ class Shapes(Findings):
                 "a batch of one sample reaches `batch_norm`",
                 self.at("data", "batch_size"),
                 why,
-                "write `drop_last: true`, or another `batch_size`",
+                "make `batch_size` larger"
+                if data.batch_size == 1
+                else "write `drop_last: true`, or another `batch_size`",
             )
+
+    def parts(self) -> None:
+        """The split in samples, where the data's count is known."""
+        split, facts = self.run.data.split, self.facts
+        given = {name: getattr(split, name) for name in ("train", "val", "test") if getattr(split, name)}
+        if facts is None or facts.count is None or self.run.data.source.official or self.run.data.windows is not None:
+            return
+        count = facts.count
+        counts = {name: round(size * count) if isinstance(size, float) else size for name, size in given.items()}
+        empty = next((name for name, number in counts.items() if not number), None)
+        asked = sum(number for name, number in counts.items() if not isinstance(given[name], float) or name != "train")
+        if empty is not None:
+            what, why = f"the {empty} split is empty", f"{given[empty]:g} of {count:,} samples is none"
+            self.add("split-shares", what, self.at("data", "split", empty), why, "make it larger, or leave it out")
+        elif asked + ("train" not in counts) > count:
+            what = f"the split asks for {asked:,} of {count:,} samples"
+            said = ", ".join(f"{name} {number:,}" for name, number in counts.items())
+            self.add("split-shares", what, self.at("data", "split"), f"{said} do not fit", "make the parts smaller")
 
     def input_shape(self) -> Shape | None:
         """The shape of one sample as the network sees it; refuses transforms that do not fit."""
@@ -167,14 +190,15 @@ class Shapes(Findings):
             )
             return None
         for link in found:
-            if math.prod(link.after) > LARGEST or (
-                len(link.after) == len(link.before) == 1 and link.after[0] * link.before[0] > LARGEST * 4
-            ):
+            numbers, flat = math.prod(link.after), len(link.after) == len(link.before) == 1
+            if numbers > LARGEST or (flat and link.after[0] * link.before[0] > LARGEST * 4):
                 self.add(
                     "too-large",
                     f"`{link.item.part.name()}` turns {list(link.before)} into {list(link.after)}",
                     self.of(link.item) or self.of(network),
-                    "that does not fit into memory",
+                    f"that does not fit into memory: {numbers:,} numbers for every sample"
+                    + (f", {link.after[0] * link.before[0]:,} weights" if flat else ""),
+                    "make it narrower",
                 )
                 return None
         if role == "model" and self.run.objective.kind is None:

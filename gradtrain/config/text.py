@@ -13,7 +13,11 @@ MAX_BYTES = 1 << 20
 def text_of(path: Path) -> str:
     """The text of a config file: regular, small, UTF-8. Raises `Problem` (exit code 2)."""
     name = str(path)
-    if not path.is_file():
+    try:
+        regular = path.is_file()
+    except OSError as error:  # a name that is too long, or links that go round
+        raise Problem("config-missing", f"{quote(name)} is not a path", why=error.strerror or "") from None
+    if not regular:
         if path.is_dir():
             raise Problem(
                 "config-missing",
@@ -26,7 +30,8 @@ def text_of(path: Path) -> str:
                 f"{quote(name)} is not a regular file",
                 why="a config is read from a regular file only",
             )
-        raise Problem("config-missing", f"no config file at {quote(name)}", help=_nearest_file(path))
+        help = "write the config into a file" if name == "-" else _nearest_file(path)
+        raise Problem("config-missing", f"no config file at {quote(name)}", help=help)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -48,7 +53,7 @@ def decoded(data: bytes, name: str) -> str:
         )
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise Problem(
-            "config-encoding", "the file is UTF-16", Place(name), "a config is UTF-8 text", "save it as UTF-8"
+            "config-encoding", "the file is UTF-16", Place(name, 1, 1), "a config is UTF-8 text", "save it as UTF-8"
         )
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
@@ -60,10 +65,17 @@ def decoded(data: bytes, name: str) -> str:
             "config-encoding",
             f"byte 0x{data[error.start]:02x} at offset {error.start} is not UTF-8"
             + (": this is not a text file" if binary else ""),
-            Place(name, line, column),
+            Place(name, line, column, 1, "" if binary else _line_around(data, error.start)),
             "a config is UTF-8 text",
             "save it as UTF-8",
         ) from None
+
+
+def _line_around(data: bytes, place: int) -> str:
+    """The line that holds a byte which is not UTF-8, as the older encoding that it probably is."""
+    start, end = data.rfind(b"\n", 0, place) + 1, data.find(b"\n", place)
+    before = data[start:place].decode("utf-8", "replace")
+    return before + data[place : len(data) if end < 0 else end].decode("latin-1")
 
 
 def _nearest_file(path: Path) -> str:

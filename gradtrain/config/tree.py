@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 
 from gradtrain.config.scalars import LARGEST_INT, plain_scalar
+from gradtrain.config.syntax import MAX_DEPTH, broken, other_language, too_deep
 from gradtrain.config.text import text_of
 from gradtrain.problems import Place, Problem, quote, several
 
-MAX_DEPTH, MAX_NODES, MAX_STRING = 32, 20_000, 1 << 16
+MAX_NODES, MAX_STRING = 20_000, 1 << 16
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class _Parser:
         try:
             root = self.compose()
         except yaml.YAMLError as error:
-            self.problems.append(self.syntax(error))
+            self.problems.append(broken(error, self.lines, self.place))
             raise several(self.problems, self.name) from None
         if root is None or (root.value is None and not root.raw):
             raise Problem(
@@ -112,7 +113,11 @@ class _Parser:
                 Place(self.name),
                 help="`gradtrain init` writes one to start from",
             )
-        if root.mapping is None:
+        if isinstance(root.value, str) and (other := other_language(self.lines)) is not None:
+            help, line = other
+            at = self.place(line, 0, len(self.lines[line]))
+            self.add("yaml-syntax", "not YAML: the file is one text", at, "a config is one YAML document", help)
+        elif root.mapping is None:
             self.add(
                 "config-not-a-mapping",
                 f"the file holds {root.kind()}",
@@ -146,44 +151,6 @@ class _Parser:
                 )
         if self.problems:
             raise several(self.problems, self.name)
-
-    def syntax(self, error: yaml.YAMLError) -> Problem:
-        mark = getattr(error, "problem_mark", None)
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        context = getattr(error, "context_mark", None)
-        line = min(line, len(self.lines) - 1)
-        said = str(getattr(error, "problem", None) or error).splitlines()[0]
-        if "nesting depth" in said:  # libyaml 0.2.6 has a limit of its own, and reads ahead of the events
-            return self.too_deep(self.place(line, column))
-        written = self.lines[line]
-        help = ""
-        if re.search(r"^(<{7}|={7}|>{7})( |$)", self.text, re.M):
-            help = "these are the marks of an unfinished merge: resolve it first"
-        elif "\t" in written[: len(written) - len(written.lstrip())] or "tab" in said or "\\t" in said:
-            help = "YAML is indented with spaces, not tabs"
-        elif any("\u00a0" in text for text in self.lines[max(0, line - 1) : line + 1]):
-            help = "there is a no-break space here: write an ordinary space"
-        elif any(re.match(r"\[[\w.]+\]\s*$|\w+\s*=\s", text) for text in self.lines[: line + 1]):
-            help = "this looks like TOML: a config is YAML, `key: value`"
-        elif re.search(r"^(import|from|def|class)\s", self.text, re.M):
-            help = "this looks like Python: a config is YAML and never a program"
-        elif re.match(r"\s*[\w-]+:\s*\S.*: ", written):
-            help = "quote a text that contains `: `"
-        elif written[column : column + 1] in ("@", "%", "`"):
-            help = "quote a text that begins with `@`, `%` or a backtick"
-        if context is not None and context.line < line and "quoted" in str(getattr(error, "context", "")):
-            line, column = context.line, context.column
-            said = "the quote that opens here is never closed"
-        return Problem(
-            "yaml-syntax",
-            f"not YAML: {said}",
-            self.place(line, column),
-            "a config is one YAML document",
-            help or "check indentation, quotes and brackets",
-        )
-
-    def too_deep(self, place: Place) -> Problem:
-        return Problem("config-limit", f"nested deeper than {MAX_DEPTH} levels", place, "no sane config is that large")
 
     def compose(self) -> Node | None:
         """Events to nodes with an explicit stack, so that depth costs no recursion."""
@@ -219,7 +186,7 @@ class _Parser:
             elif isinstance(event, (yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                 count += 1
                 if len(stack) >= MAX_DEPTH:
-                    self.problems.append(self.too_deep(self.at(event)))
+                    self.problems.append(too_deep(self.at(event)))
                     raise several(self.problems, self.name)
                 if count > MAX_NODES:
                     what = f"more than {MAX_NODES:,} values"
@@ -288,7 +255,8 @@ class _Parser:
         plain = event.style is None or event.style == ""
         value = plain_scalar(raw) if plain else raw
         if isinstance(value, int) and not -LARGEST_INT - 1 <= value <= LARGEST_INT:
-            self.add("config-limit", f"the integer {quote(raw, 30)} does not fit 64 bits", place)
+            what, why = f"the integer {quote(raw, 30)} does not fit 64 bits", f"the largest is {LARGEST_INT}"
+            self.add("config-limit", what, place, why, "write a smaller number")
             value = 0
         if plain and re.fullmatch(r"[-+]?0[0-7]+", raw):
             self.warnings.append(

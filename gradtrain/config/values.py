@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def _name(text: str) -> str:
     if not RUN_NAME.fullmatch(text) or ".." in text:
-        raise ValueError(
-            "a name is up to 64 letters, digits, `.`, `_` and `-`, and begins with a letter or digit: a folder gets it"
+        raise PydanticCustomError(
+            "bad_name",
+            "a name is up to 64 letters, digits, `.`, `_` and `-`, and begins with a letter or digit: a folder gets it",
         )
     return text
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import types
 import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import annotated_types as at
 
 from gradtrain.config.scalars import LARGEST_INT
-from gradtrain.problems import nearest, quote
-from gradtrain.registry import Record
+from gradtrain.config.tree import Node
+from gradtrain.problems import Problem, nearest, quote
+from gradtrain.registry import Component, Record, field_docs
 
 ERROR_TYPES = {
     "missing": "missing-key",
@@ -38,6 +40,7 @@ ERROR_TYPES = {
     "string_too_long": "wrong-length",
     "string_pattern_mismatch": "bad-value",
     "value_error": "bad-value",
+    "bad_name": "bad-name",
 }
 """Every pydantic error type that our schema can raise → our code (a test holds the two together)."""
 
@@ -176,7 +179,7 @@ def mend(text: str, annotation: Any) -> str:
     if bool in kinds and text.lower() in ("yes", "on", "y", "true", "no", "off", "n", "false"):
         return f"write `{'true' if text.lower() in ('yes', 'on', 'y', 'true') else 'false'}`"
     if kinds & {int, float}:
-        plain = text.strip("“”„‘’\"'")
+        plain = text.strip("“”„‘’\"'").removesuffix(",")
         if re.fullmatch(r"[-+]?\d[\d_]*(\.\d*)?([eE][-+]?\d+)?", plain) and "_" in plain:
             return f"write `{plain.replace('_', '')}`"
         if re.fullmatch(r"[-+]?\d+,\d+", plain):
@@ -189,6 +192,8 @@ def mend(text: str, annotation: Any) -> str:
                 return f"write `{plain}` without quotes"
             if abs(value) <= LARGEST_INT and value == int(value):
                 return f"write `{int(value)}`"
+    if not kinds & {str, Path} and (help := unspaced(text)):
+        return help
     if kinds & {int, float, tuple} and re.fullmatch(r"\$[A-Za-z_][\w.]*", text):
         return f"write `{text}` without quotes"
     if kinds == {str} and text and text[0] not in "[{":
@@ -196,3 +201,71 @@ def mend(text: str, annotation: Any) -> str:
     if literals and (close := nearest(text, [c for c in literals if isinstance(c, str)])):
         return f"did you mean `{close}`?"
     return ""
+
+
+def unspaced(text: str, known: Iterable[str] | None = None) -> str:
+    """The help for `linear:64`, which YAML reads as one word; of any name, or of a known one."""
+    found = re.fullmatch(r"([A-Za-z_]\w*):([^\s/\\].*)", text)
+    if found is None or (known is not None and found[1] not in known):
+        return ""
+    return f"write a space behind the colon: {quote(f'{found[1]}: {found[2]}')}"
+
+
+def finding(cls: type[Record], key: str, error: Any, nodes: Mapping[str, Node], whole: Node) -> Problem:
+    """pydantic's finding in our words; `nodes` holds what was written for each key, `whole` what they stand in."""
+    code, kind = ERROR_TYPES.get(error["type"], "bad-value"), error["type"]
+    node, annotation, subject = nodes.get(key), annotation_of(cls, key) if key else None, f"`{key}`"
+    if kind == "missing" and len(error["loc"]) == 1:
+        name = cls.name() if issubclass(cls, Component) else _key_text(whole)
+        owner = quote(name) if name else "this section"
+        below = whole.mapping is not None or not issubclass(cls, Component)
+        help = f"add `{key}: …`" if below else f"write `{name}: {{{key}: …}}`"
+        return Problem(code, f"{owner} needs {quote(key)}", whole.at, _doc(cls, key), help)
+    if kind == "missing":
+        code = "wrong-length"
+    place = node.place if node else whole.at
+    if kind in ("value_error", "bad_name"):
+        said = str(error["ctx"]["error"]) if kind == "value_error" else error["msg"]
+        if node is None or node.mapping is not None or node.sequence is not None:
+            return Problem(code, said, place)
+        return Problem(code, f"{subject} cannot be {quote(node.raw)}", place, said)
+    if node is not None and node.value is None and not node.quoted:
+        return Problem("missing-key", f"{subject} has no value", node.at, _doc(cls, key), f"write one behind `{key}:`")
+    index = next((part for part in error["loc"][1:] if isinstance(part, int)), None)
+    if node is not None and node.sequence is not None and index is not None and index < len(node.sequence):
+        node, annotation = node.sequence[index], inside(annotation, index)
+        place, subject = node.place, f"item {index + 1} of `{key}`"
+    wanted = takes(annotation)
+    if kind == "finite_number":
+        wanted = wanted.replace("a number", "a finite number", 1)
+    help = mend(node.raw, annotation) if node is not None and code in ("wrong-type", "not-a-choice") else ""
+    return Problem(code, f"{subject} takes {wanted}, found {_shown(node, error)}", place, _doc(cls, key), help)
+
+
+def annotation_of(cls: type[Record], key: str) -> Any:
+    """A field's annotation with its constraints."""
+    info = cls.model_fields[key]
+    annotation: Any = info.annotation
+    for item in info.metadata:
+        annotation = Annotated[annotation, item]
+    return annotation
+
+
+def _doc(cls: type[Record], key: str) -> str:
+    text = field_docs(cls).get(key, "")
+    first = " ".join(text.split()).partition(". ")[0].rstrip(".")
+    return first if first[1:2].isupper() or first[1:2].isdigit() else first[:1].lower() + first[1:]
+
+
+def _shown(node: Node | None, error: Any) -> str:
+    """A value that does not fit, as its writer wrote it."""
+    if node is None:
+        return quote(error.get("input"))
+    if node.sequence is not None:
+        return f"a list of {len(node.sequence)}"
+    return "a mapping" if node.mapping is not None else f'the text "{node.raw}"' if node.quoted else quote(node.raw)
+
+
+def _key_text(node: Node) -> str:
+    place = node.key
+    return place.text[place.column - 1 : place.column - 1 + place.length].strip("\"'") if place else ""

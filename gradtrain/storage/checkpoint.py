@@ -229,8 +229,8 @@ def newest(root: Path, warn: Callable[[Problem], None] = lambda problem: None) -
         first = skipped[0]
         raise Problem(
             "no-valid-checkpoint",
-            f"of {len(skipped)} checkpoints, none is whole",
-            Place(str(root)),
+            f"none of {len(skipped)} checkpoints is whole" if len(skipped) > 1 else "the only checkpoint is not whole",
+            first.at,
             f"{first.what}: {first.why}",
             "restore the folder from a copy, or start a new run",
         )
@@ -248,7 +248,9 @@ def newest(root: Path, warn: Callable[[Problem], None] = lambda problem: None) -
 def load(root: Path, step: int) -> Loaded:
     """One checkpoint, every byte of it verified before any of it is used. Raises `Problem` (checkpoint)."""
     path = _path(root, step)
-    if path.is_symlink() or not path.is_dir():
+    if path.is_file() or path.is_symlink():
+        raise _damaged(path, "it is a link" if path.is_symlink() else "it is a file, not a folder")
+    if not path.is_dir():
         raise Problem(
             "no-checkpoint",
             f"there is no checkpoint of step {step}",

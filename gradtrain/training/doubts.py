@@ -38,6 +38,32 @@ def constant_columns(x: Tensor, names: Sequence[str], files: Sequence[Path]) -> 
     ]
 
 
+def unseen_classes(
+    splits: Mapping[str, Mapping[str, Tensor]], labels: Sequence[str], files: Sequence[Path]
+) -> list[Problem]:
+    """A warning about every split with classes that no sample of the train split has."""
+    seen = {name: set(part["y"].tolist()) for name, part in splits.items()}
+    found = []
+    for name, classes in seen.items():
+        new = sorted(classes - seen["train"])
+        if not new:
+            continue
+        some = ", ".join(quote(labels[number] if labels else number) for number in new[:NAMED])
+        found.append(
+            Problem(
+                "unseen-class",
+                f"{len(new)} classes of the {name} split never train: {some}{', …' if len(new) > NAMED else ''}"
+                if len(new) > 1
+                else f"the class {some} of the {name} split never trains",
+                Place(str(files[0])),
+                f"all of its samples lie outside of the train split, so none of its {name} samples can be right",
+                "write `split: {stratify: true}` under `data:`, or another seed",
+                severity="warning",
+            )
+        )
+    return found
+
+
 def overlaps(splits: Mapping[str, Mapping[str, Tensor]], files: Sequence[Path]) -> list[Problem]:
     """A warning about every split with samples that stand, field by field and bit by bit, in the train split too."""
     train = splits["train"]

@@ -88,14 +88,16 @@ def averages(networks: Mapping[str, nn.Module], updates: Sequence[Update]) -> di
 
 
 def mismatches(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module]) -> list[str]:
-    """One line for every parameter that a checkpoint has in another shape or type, lacks, or has too much."""
+    """One line for every parameter that a checkpoint has in another shape or type, not finite, not, or too much."""
     wanted = {f"{WEIGHTS}{name}": value for name, value in named(networks)}
     follow = {f"{WEIGHTS}{role}.{name}" for role, network in networks.items() for name in _derived(network)}
     lines = []
     for name in sorted({n for n in tensors if n.startswith(WEIGHTS)} - follow | wanted.keys()):
         saved = _shaped(tensors[name]) if name in tensors else "not saved"
         built = _shaped(wanted[name]) if name in wanted else "not in the model"
-        if saved != built:
+        if name in tensors and not bool(tensors[name].isfinite().all()):
+            lines.append(f"{name.removeprefix(WEIGHTS)} holds numbers that are not finite, which gradtrain never saves")
+        elif saved != built:
             lines.append(f"{name.removeprefix(WEIGHTS)}: {saved} in the checkpoint, {built} here")
     return lines
 

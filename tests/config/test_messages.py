@@ -67,6 +67,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "not-a-choice": [
         ("{epochs: 2}", "{epochs: 2, on_nonfinite: rolback}"), ("{epochs: 2}", "{epochs: 2, on_nonfinite: [skip]}"),
         ("cross_entropy", "{mse: {reduce: men}}"), ("evaluation:", "precision: fp32\nevaluation:")],
+    "bad-name": [("name: good", "name: ../../good")],
     "missing-component": [("cross_entropy", "{weight: 2}")],
     "two-components": [("{sgd: {lr: 0.1}}", "{sgd: 0.1, adam: 1e-3}")],
     "unknown-component": [("relu,", "relux,"), ("sgd:", "Adamm:"), ("model:\n  layers", "model:\n  layer")],

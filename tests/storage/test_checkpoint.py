@@ -291,7 +291,7 @@ def test_the_hash_of_its_config_comes_back(tmp_path: Path) -> None:
 
 def test_a_linked_checkpoint_is_not_followed(root: Path) -> None:
     (root / "step-00000030").symlink_to(root / "step-00000020")
-    assert code_of(lambda: checkpoint.load(root, 30)) == "no-checkpoint"
+    assert code_of(lambda: checkpoint.load(root, 30)) == "checkpoint-damaged"
     assert checkpoint.newest(root).step == 20
 
 
@@ -324,7 +324,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path, name: str) -> None:
 def test_when_none_is_whole_the_first_reason_is_told(root: Path) -> None:
     for step in (10, 20):
         (root / f"step-{step:08d}" / STATE).unlink()
-    with pytest.raises(Problem, match="of 2 checkpoints, none is whole") as caught:
+    with pytest.raises(Problem, match="none of 2 checkpoints is whole") as caught:
         checkpoint.newest(root)
     assert (caught.value.code, caught.value.exit_code) == ("no-valid-checkpoint", 5)
     assert STATE in caught.value.why

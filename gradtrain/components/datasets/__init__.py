@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from gradtrain.lazy import Tensor
+from gradtrain.problems import Place
 from gradtrain.registry import Component
 from gradtrain.stage import Shape
 
@@ -83,6 +84,8 @@ class Examples:
     """Names of the inputs, where they have names (the columns of a table)."""
     files: tuple[Path, ...] = ()
     """What was read, for the run's record."""
+    places: Callable[[int], Place] | None = None
+    """Where the target of a sample stands, for a refusal that names it."""
     edges: Tensor | None = None
     """For a graph whose nodes are the samples: int64 [2, edges], each undirected edge once, without self-loops.
 

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator
 
 from gradtrain.problems import Place, Problem, nearest, quote
 
 LIMIT = 8 << 30
 """No file or array above this many bytes is read, nor above half of the machine's memory: data sets live in memory."""
+
+
+def _file_name(text: str) -> str:
+    if "://" in text:
+        raise ValueError("it is an address, and gradtrain never opens the network: download it and name the file")
+    if not text or "\0" in text:
+        raise ValueError("a file has a name")
+    return text
+
+
+FileName: TypeAlias = Annotated[str, AfterValidator(_file_name)]
+"""A path as a config writes it; whether there is such a file is seen when it is read."""
 
 
 def named(path: Path) -> str:
@@ -31,12 +47,7 @@ def too_large(path: Path, what: str, size: int) -> Problem:
 
 def resolve(base: Path, path: str) -> Path:
     """A path of a config below `base`. Raises `Problem` for what is no path on this machine."""
-    if "://" in path:
-        why, help = "gradtrain never opens the network", "download it and name the file"
-        raise Problem("data-path", f"{quote(path)} is an address, not a file", why=why, help=help)
     try:
-        if not path or "\0" in path:
-            raise ValueError(path)
         os.fsencode(path)
         return base / Path(path).expanduser()
     except (
@@ -96,6 +107,8 @@ def _nearby(path: Path) -> tuple[str, str]:
     if not folder.is_dir():
         return f"{named(folder)} is a file, not a folder", ""
     why = f"the folder {named(folder)} has no {quote(missing.name)}"
+    if re.search(r"\$\{|\$[A-Z]|%[A-Z]+%", missing.name):
+        return why, "a config reads no environment: write the path, or set it on the command line, in double quotes"
     try:
         close = nearest(missing.name, sorted(os.listdir(folder))[:10_000])
     except OSError:

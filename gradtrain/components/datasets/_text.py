@@ -35,19 +35,19 @@ def read_text(path: Path, sha256: str | None = None) -> str:
 
 def decoded(data: bytes, path: Path) -> str:
     """The text of a file, without its byte-order mark, lines ended by a line feed. Raises `Problem` (data)."""
-    place = Place(str(path))
     if b"\0" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Problem("data-format", f"{named(path)} is not a text file", place, looks_like(data))
+        raise Problem("data-format", f"{named(path)} is not a text file", Place(str(path)), looks_like(data))
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
         line = data[: error.start].count(b"\n") + 1
+        before = data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")
         what = f"byte 0x{data[error.start]:02x} at offset {error.start} of {named(path)} is not UTF-8"
         why = "the file is UTF-16" if utf16 else "older programs write latin-1 or windows-1252"
         new = f"utf8{path.suffix}"
         help = f"save it as UTF-8: `iconv -f {'utf-16' if utf16 else 'latin1'} -t utf-8 {path.name} > {new}`"
-        raise Problem("data-encoding", what, Place(str(path), line), why, help) from None
+        raise Problem("data-encoding", what, Place(str(path), line, len(before) + 1), why, help) from None
 
 
 def refuse_above(symbols: int, path: Path) -> None:

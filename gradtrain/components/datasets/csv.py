@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from gradtrain.components.datasets import Dataset, Examples
-from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._files import FileName, resolve
 from gradtrain.components.datasets._table import Table, is_number, one_character, read_table
 from gradtrain.components.datasets._tensors import examples
 from gradtrain.lazy import Tensor, torch
@@ -30,7 +30,7 @@ class Csv(Dataset):
         {"path": "table.csv", "target": "kind", "features": ("a", "b"), "delimiter": ";"},
     ]
 
-    path: str
+    path: FileName
     """The file, relative to where the command is started."""
     target: str
     """Column of the target."""
@@ -48,7 +48,8 @@ class Csv(Dataset):
             raise Problem("csv-columns", what, table.place(0, goal), why, "take it out of `features:`")
         names, x = self._inputs(table)
         y, labels = _target(table, goal)
-        return replace(examples(x, y, (path,), labels), features=names)
+        read = examples(x, y, (path,), labels)
+        return replace(read, features=names, places=lambda number: table.place(number + 1, goal))
 
     def inputs(self, base: Path) -> Tensor:
         """The columns of `features` alone, [count, features] float32, from a table that may lack the target."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
-from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._files import FileName, resolve
 from gradtrain.components.datasets._table import one_character, read_table
 from gradtrain.lazy import torch
 
@@ -29,7 +29,7 @@ class CsvSeries(Dataset):
 
     cases = [{"path": "weather.csv"}, {"path": "weather.csv", "columns": ("wind", "rain"), "delimiter": ";"}]
 
-    path: str
+    path: FileName
     """The file, relative to where the command is started."""
     columns: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_different)] = "all"
     """Columns to read."""

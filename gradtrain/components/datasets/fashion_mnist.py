@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
 from gradtrain.components.datasets._arrays import read_idx
-from gradtrain.components.datasets._files import named, resolve
+from gradtrain.components.datasets._files import FileName, named, resolve
 from gradtrain.lazy import torch
 from gradtrain.problems import Place, Problem, quote
 
@@ -29,7 +29,7 @@ class FashionMnist(Dataset):
     official: ClassVar[tuple[str, ...]] = ("train", "test")
     cases = [{}, {"root": "data/fashion"}]
 
-    root: str = DEBIAN
+    root: FileName = DEBIAN
     """The folder of the four files, relative to where the command is started."""
 
     def facts(self) -> Facts:

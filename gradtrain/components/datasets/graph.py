@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
 from gradtrain.components.datasets._arrays import read_npz
-from gradtrain.components.datasets._files import most, named, resolve, too_large
+from gradtrain.components.datasets._files import FileName, most, named, resolve, too_large
 from gradtrain.components.datasets._tensors import classes_in, refuse_nonfinite
 from gradtrain.lazy import Tensor, torch
 from gradtrain.problems import Place, Problem, quote
@@ -34,7 +34,7 @@ class Graph(Dataset):
     official: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     cases = [{"path": "cora.npz"}, {"path": "cora.npz", "normalize": False}]
 
-    path: str
+    path: FileName
     """The file, relative to where the command is started."""
     normalize: bool = True
     """Divide the features of every node by their sum, as Kipf and Welling do."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gradtrain.components.datasets import Dataset, Examples
 from gradtrain.components.datasets._arrays import read_idx
-from gradtrain.components.datasets._files import named, resolve
+from gradtrain.components.datasets._files import FileName, named, resolve
 from gradtrain.components.datasets._tensors import examples, inputs, labels_or_values
 from gradtrain.problems import Place, Problem
 
@@ -20,9 +21,9 @@ class Idx(Dataset):
 
     cases = [{"images": "train-images-idx3-ubyte", "labels": "train-labels-idx1-ubyte"}]
 
-    images: str
+    images: FileName
     """The file of images, relative to where the command is started."""
-    labels: str
+    labels: FileName
     """The file of labels."""
 
     def load(self, base: Path) -> Examples:
@@ -32,4 +33,5 @@ class Idx(Dataset):
             what = f"{named(paths[1])} holds an array {list(y.shape)}, not one label a sample"
             help = "`images` and `labels` may have changed places" if x.ndim == 1 else "name the file of labels"
             raise Problem("label-shape", what, Place(str(paths[1])), "labels have one axis", help)
-        return examples(inputs(x, "images", paths[0]), labels_or_values(y, "labels", paths[1]), paths)
+        read = examples(inputs(x, "images", paths[0]), labels_or_values(y, "labels", paths[1]), paths)
+        return replace(read, places=lambda number: Place(str(paths[1])))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gradtrain.components.datasets import Dataset, Examples, Facts
-from gradtrain.components.datasets._files import most, resolve, too_large
+from gradtrain.components.datasets._files import FileName, most, resolve, too_large
 from gradtrain.components.datasets._pictures import Tree, decode, found
 from gradtrain.lazy import torch
 
@@ -26,7 +26,7 @@ class ImageFolder(Dataset):
 
     cases = [{"path": "flowers", "size": 64}, {"path": "flowers", "size": (48, 64), "channels": 1}]
 
-    path: str
+    path: FileName
     """The folder, relative to where the command is started."""
     size: Side | tuple[Side, Side]
     """Height and width of every sample, in pixels; one number for squares."""

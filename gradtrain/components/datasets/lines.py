@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gradtrain.components.datasets import IGNORED, Dataset, Examples, Facts
-from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._files import FileName, resolve
 from gradtrain.components.datasets._text import read_lines, refuse_above, refuse_longer, side_by_side
 from gradtrain.components.tokenizers import Marked, Tokenizer
 from gradtrain.components.tokenizers.bytes import Bytes
@@ -27,7 +27,7 @@ class Lines(Dataset):
 
     cases = [{"path": "names.txt"}, {"path": "names.txt", "tokenizer": Bytes(), "longest": 20}]
 
-    path: str
+    path: FileName
     """The file, relative to where the command is started."""
     tokenizer: Tokenizer = Chars()
     """How a line becomes symbols."""

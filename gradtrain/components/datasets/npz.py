@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gradtrain.components.datasets import Dataset, Examples
 from gradtrain.components.datasets._arrays import read_npz
-from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._files import FileName, resolve
 from gradtrain.components.datasets._tensors import examples, inputs, labels_or_values
 
 
@@ -21,7 +21,7 @@ class Npz(Dataset):
 
     cases = [{"path": "data.npz"}, {"path": "data.npz", "x": "images", "y": "labels"}]
 
-    path: str
+    path: FileName
     """The file, relative to where the command is started."""
     x: str = "x"
     """Name of the array of inputs."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from gradtrain.components.datasets import BEGIN, END, IGNORED, PADDING, Dataset, Examples, Facts
-from gradtrain.components.datasets._files import named, resolve
+from gradtrain.components.datasets._files import FileName, named, resolve
 from gradtrain.components.datasets._table import one_character
 from gradtrain.components.datasets._text import (
     Line,
@@ -40,7 +40,7 @@ class Pairs(Dataset):
         {"path": "dates.csv", "delimiter": ";", "tokenizer": Chars(), "lower": True, "punctuation": True},
     ]
 
-    path: str
+    path: FileName
     """The file, relative to where the command is started."""
     delimiter: Annotated[str, AfterValidator(one_character)] = "\t"
     """What stands between source and target."""

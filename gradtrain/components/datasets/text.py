@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gradtrain.components.datasets import Dataset, Examples
-from gradtrain.components.datasets._files import resolve
+from gradtrain.components.datasets._files import FileName, resolve
 from gradtrain.components.datasets._series import of_text
 from gradtrain.components.datasets._text import read_text
 from gradtrain.components.tokenizers import Tokenizer
@@ -24,7 +24,7 @@ class Text(Dataset):
 
     cases = [{"path": "book.txt"}, {"path": "book.txt", "tokenizer": Chars(), "learn": 0.9, "sha256": "0" * 64}]
 
-    path: str
+    path: FileName
     """The file, relative to where the command is started."""
     tokenizer: Tokenizer = Chars()
     """How text becomes symbols."""

@@ -7,9 +7,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from gradtrain.components.datasets import _files
 from gradtrain.components.datasets._files import read_bytes, resolve
+from gradtrain.components.datasets.npz import Npz
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_a_file_above_the_limit_is_not_read(tmp_path, refused, monkeypatch) -> N
     refused("data-limit", read_bytes, tmp_path / "sparse", says=("1,099,511,627,776",))
 
 
-@pytest.mark.parametrize("path", ["", "a\0b", "\ud800", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("path", ["\ud800", "~nobody-of-this-name/x"])
 def test_no_path(path: str, refused) -> None:
     refused("data-path", resolve, Path("/base"), path)
 
@@ -108,8 +110,12 @@ def test_a_link_to_itself_and_a_name_too_long(tmp_path, refused) -> None:
     refused("data-path", read_bytes, tmp_path / ("x" * 300))
 
 
-def test_an_address_is_never_opened(refused) -> None:
-    refused("data-path", resolve, Path("/base"), "https://example.org/a.csv", says=("never opens the network",))
+@pytest.mark.parametrize(
+    ("path", "says"), [("", "has a name"), ("a\0b", "has a name"), ("https://example.org/a", "never opens the network")]
+)
+def test_what_names_no_file_is_refused_with_the_config(path: str, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Npz(path=path)
 
 
 def test_relative_paths_lie_below_the_base_and_absolute_ones_do_not() -> None:
