@@ -71,6 +71,7 @@ class Monitor:
         if phase is None or (step == phase.start and step > 0):  # a phase begins within the step's own call
             self.due = self.interval.after(step + 1)
             return
+        self.forget()
         self.started = time.perf_counter()
         self.micros = max(update.accumulate for update in phase.updates)
         listened = phase.learning if self.micros > 1 and self.noise else ()
@@ -85,6 +86,9 @@ class Monitor:
         if not self.measures or not (close or (logged and self.free())):
             return []
         self.ear.detach()
+        if not math.isfinite(float(step.total)) or (step.norm is not None and not math.isfinite(float(step.norm))):
+            self.forget()  # a step that was not made
+            return []
         progress = self.progressed(step)
         numbers: dict[str, Any] = {}
         found: list[Line] = []
@@ -106,8 +110,7 @@ class Monitor:
                         looked += measure.finds
                 kept = [(sign, lasts) for sign, lasts in signs if self.actions.get(sign.name) != "ignore"]
                 found += self.findings.take(step.number, role, kept, looked)
-        self.ear.forget()
-        self.before_step = {}
+        self.forget()
         lines = [{"kind": "health", "step": step.number, "measures": {k: v for k, v in numbers.items() if v != {}}}]
         if close and self.memory["evaluated"]:
             self.memory["evaluated"] = False
@@ -118,6 +121,12 @@ class Monitor:
         if close:
             self.timed(step.number)
         return [*lines, *found]
+
+    def forget(self) -> None:
+        """Let go of what a close look held."""
+        self.ear.detach()
+        self.ear.forget()
+        self.before_step = {}
 
     def free(self) -> bool:
         """Whether this logged step is looked at: every one where `every` is written, else the first ten, then a fifth.

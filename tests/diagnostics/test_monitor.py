@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -11,11 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from gradtrain.config.load import read
+from gradtrain.diagnostics.monitor import Monitor
 from gradtrain.problems import Problem
 from gradtrain.report.compare import differences
 from gradtrain.report.display import Events, Lines
-from gradtrain.start import go_on, start
+from gradtrain.start import go_on, prepare, start
 from gradtrain.storage import checkpoint
+from gradtrain.training.loop import Step
 
 SICK = """\
 name: sick
@@ -192,3 +196,15 @@ def test_findings_stand_in_the_lines_and_in_the_table_at_the_end(tmp_path: Path)
     said = out.getvalue()
     assert "! vanishing  0.0.0.linear  since step 1: " in said
     assert said.index(" finding ") > said.index("! vanishing")
+
+
+def test_a_step_that_was_not_made_is_not_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(SICK)
+    run, parts, _ = prepare(read(path), tmp_path)
+    monitor = Monitor(run, parts, {})
+    monitor.before(0)
+    assert any(module._forward_hooks for module in parts.networks["model"].modules())
+    lost = Step(1, {}, {}, torch.tensor(1.0), torch.tensor(math.nan), 0.1)
+    assert monitor.after(lost, parts.phases[0], True) == []
+    assert not any(module._forward_hooks for module in parts.networks["model"].modules())

@@ -33,6 +33,8 @@ class GradientNorm(Measure):
         if not values:
             return
         whole = look.norm if look.norm is not None else math.hypot(*values.values())
+        if not math.isfinite(whole):
+            return
         recent = past.setdefault("recent", [])
         usual = middle(recent)
         if len(recent) >= 4 and usual > 0 and look.progress.fallen < 0.5:
