@@ -35,6 +35,8 @@ class Memory:
     """Time spent before this process."""
     journal: int = 0
     """Length of the journal, in bytes."""
+    pending: bool = False
+    """What follows a step (drawing, measuring) was broken off at this one, and comes first when the run goes on."""
     health: dict[str, Any] = field(default_factory=dict)
     """What the diagnostics remember."""
     good: int = 0
@@ -50,14 +52,12 @@ class Memory:
     norms: list[float] = field(default_factory=list)
     """The last norms of the gradient."""
 
-    def judged(
-        self, run: Run, best: str | None, modes: Mapping[str, str], measured: Measured, step: int
-    ) -> tuple[bool, bool]:
-        """(whether the best value improved, whether patience ran out) after an evaluation at `step`.
+    def judged(self, run: Run, best: str | None, modes: Mapping[str, str], measured: Measured, step: int) -> bool:
+        """Whether the best value improved by an evaluation at `step`.
 
         `best` names what decides, `modes` says for every metric which way is better.
         """
-        improved = out = False
+        improved = False
         if best is not None:
             value = number_at(measured, best)
             if _better(value, self.best, run.checkpoint.mode or modes.get(best.partition(".")[2], "min")):
@@ -66,8 +66,7 @@ class Memory:
             value = number_at(measured, stopping.watch)
             better = _better(value, self.least, stopping.mode or modes.get(stopping.watch.partition(".")[2], "min"))
             self.least, self.since = (value, 0) if better else (self.least, self.since + 1)
-            out = self.patience_is_out(run)
-        return improved, out
+        return improved
 
     def protected(self) -> set[int]:
         """Steps whose checkpoints are never retired."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -28,8 +28,8 @@ from gradtrain.storage.journal import Journal
 from gradtrain.training import state
 from gradtrain.training.evaluation import measure
 from gradtrain.training.loop import Step, train
-from gradtrain.training.stop import Stop
-from gradtrain.training.update import NonFinite
+from gradtrain.training.stop import Interrupted, Stop
+from gradtrain.training.update import NonFinite, Searching
 
 
 @dataclass
@@ -50,26 +50,34 @@ def execute(
     folder: RunFolder,
     display: Display,
     warnings: list[Problem],
+    stop: Stop,
     *,
     resume: bool = False,
     limit: int | None = None,
 ) -> Outcome:
-    """Train to the end, or to a signal; the folder's lock is the caller's. Raises `Problem`s.
+    """Train to the end, or to a signal; the folder's lock and listening to signals are the caller's. Raises `Problem`s.
 
     `limit` cuts every evaluation to that many batches.
     """
-    runner = Runner(run, parts, folder, display, limit)
-    with runner.stop.listening():
-        return runner.run_all(warnings, resume)
+    with stop.patiently():
+        return Runner(run, parts, folder, display, limit, stop).run_all(warnings, resume)
 
 
 class Runner:
     """One process's share of a run."""
 
-    def __init__(self, run: Run, parts: Parts, folder: RunFolder, display: Display, limit: int | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        parts: Parts,
+        folder: RunFolder,
+        display: Display,
+        limit: int | None = None,
+        stop: Stop | None = None,
+    ) -> None:
         self.run, self.parts, self.folder, self.display = run, parts, folder, display
         self.limit = limit if limit is not None else None if run.evaluation.batches == "all" else run.evaluation.batches
-        self.stop = Stop()
+        self.stop = stop or Stop()
         self.memory = Memory()
         self.guard = Guard(run, parts, folder)
         self.monitor = Monitor(run, parts, self.memory.health)
@@ -80,6 +88,10 @@ class Runner:
             **{metric.name(): metric.mode for metric in parts.metrics},
         }
         self.phase = parts.phases[0]
+        self.every = {
+            name: section.every.steps(parts.per_epoch)
+            for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))
+        }
         if run.sampling:
             ready(run.objective.draws)
         has_val = "val" in parts.splits and "val" in run.evaluation.splits
@@ -87,12 +99,13 @@ class Runner:
 
     def run_all(self, warnings: list[Problem], resume: bool) -> Outcome:
         start = self.restored() if resume else 0
+        tight = saving.room(self.folder, self.run, self.parts, self.phase)
         if resume:
             self.monitor = Monitor(self.run, self.parts, self.memory.health)
         self.began = time.monotonic()
         self.journal = Journal(self.folder.journal, self.memory.journal if resume else 0, self.display.warn)
         self.display.begin(plan_of(self.run, self.parts, str(self.folder.path), start, self.best))
-        for problem in warnings:
+        for problem in (*warnings, *tight):
             self.display.warn(problem)
         self.folder.write_status("running", step=start)
         try:
@@ -113,52 +126,62 @@ class Runner:
         return outcome
 
     step = 0
+    saved = 0
+    """The step whose checkpoint is on the disk; that of no step is never needed."""
 
     def trained(self, start: int) -> Outcome:
-        run, parts = self.run, self.parts
-        every = {
-            name: section.every.steps(parts.per_epoch)
-            for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))
-        }
-        self.step = start
+        try:
+            return self.all_steps(start)
+        except Interrupted as signal:
+            if self.saved != self.step:
+                self.save(due=False)
+            when = f"saved at step {self.saved}" if self.saved else "before the first step"
+            return Outcome("interrupted", f"{signal}, {when}", self.step, exit_code=signal.exit_code)
+
+    def all_steps(self, start: int) -> Outcome:
+        """Train, and do after every step what is due. Raises `Interrupted` between two steps, or where it is safe."""
+        self.step = self.saved = start
+        if self.memory.pending:  # a signal broke off what followed this step
+            self.followed()
         self.enter(start)
-        if self.memory.patience_is_out(
-            self.run
-        ):  # stopped before this process began, but killed before it could say so
+        if self.memory.patience_is_out(self.run):  # known before this process began, but nobody could say so
             return self.finished(self.stopped_early())
+        self.stop.check()
         self.monitor.before(start)
         if self.guard.returns and not checkpoint.steps(self.folder.checkpoints):
             self.save()  # there is something to go back to from the first step on
         for step in self.steps(start):
             self.step = number = step.number
-            last = number == parts.steps
-            if logged := number % every["log"] == 0 or last:
+            if logged := self.due("log"):
                 self.logged(step)
             if logged or number == self.monitor.due:
                 self.watched(step, logged)
             if self.display.wants(number):
                 self.shown(step)
-            self.draw(number, last)
-            improved = patience_out = False
-            if number % every["measure"] == 0 or last:
-                improved, patience_out = self.evaluated()
-            due = improved or number % every["save"] == 0 or last or patience_out
-            if due or self.stop.signal is not None:
-                self.save(due)
-            if self.stop.signal is not None and not last:
-                return Outcome(
-                    "interrupted",
-                    f"{self.stop.reason}, saved at step {number}",
-                    number,
-                    exit_code=128 + self.stop.signal,
-                )
-            if patience_out:
+            self.followed()
+            if self.memory.patience_is_out(self.run):
                 return self.finished(self.stopped_early())
             if self.monitor.fatal:
                 self.save(due=False)
                 raise self.monitor.refusal(Place(str(self.folder.path)))
             self.monitor.before(number)
-        return self.finished("done" if start < parts.steps else "already complete")
+        return self.finished("done")
+
+    def followed(self) -> None:
+        """Draw, measure and save, each where it is time. Raises `Interrupted`."""
+        self.memory.pending = True
+        self.draw()
+        improved = self.due("measure") and self.evaluated()
+        self.memory.pending = False
+        due = improved or self.due("save") or self.memory.patience_is_out(self.run)
+        if due or self.stop.save:
+            self.stop.save = False
+            self.save(due)
+        self.stop.check()
+
+    def due(self, what: str) -> bool:
+        """Whether it is time to log, measure or save; after the last step it is."""
+        return self.step % self.every[what] == 0 or self.step == self.parts.steps
 
     def enter(self, start: int) -> None:
         """Begin the phase that the step after `start` belongs to."""
@@ -170,33 +193,42 @@ class Runner:
         self.phase = phases[index]
 
     def steps(self, start: int) -> Iterator[Step]:
-        """Every step of every phase that is left; a step that was not made passes like any other."""
+        """Every step of every phase that is left; a step that was not made passes like any other.
+
+        A long one (L-BFGS) is broken off by a signal where nothing else is lost.
+        """
         parts, guard = self.parts, self.guard
         while start < parts.steps:
             self.enter(start)
             phase = self.phase
+            long = any(isinstance(update, Searching) for update in phase.updates)
             try:
                 guard.mark()
-                for step in train(
-                    parts.networks,
-                    parts.task,
-                    phase.penalties,
-                    phase.updates,
-                    phase.rate,
-                    parts.splits["train"],
-                    parts.precision,
-                    parts.parallel,
-                    start=start,
-                    steps=phase.end,
-                ):
-                    if step.norm is not None and guard.reads:
-                        self.heard(step.number, step.norm)
-                    yield step
-                    guard.mark()
+                with self.heeding(lambda: self.saved == self.step) if long else contextlib.nullcontext():
+                    for step in train(
+                        parts.networks,
+                        parts.task,
+                        phase.penalties,
+                        phase.updates,
+                        phase.rate,
+                        parts.splits["train"],
+                        parts.precision,
+                        parts.parallel,
+                        start=start,
+                        steps=phase.end,
+                    ):
+                        if step.norm is not None and guard.reads:
+                            self.heard(step.number, step.norm)
+                        yield step
+                        guard.mark()
                 start = phase.end
             except NonFinite as error:
                 yield self.passed(error)
                 start = self.step
+
+    def heeding(self, when: Callable[[], bool] = lambda: True) -> contextlib.AbstractContextManager[None]:
+        """In here a signal is heeded at the next call of a network."""
+        return self.stop.heeded(self.parts.networks.values(), when)
 
     def passed(self, error: NonFinite) -> Step:
         """The step that was not made, as the policy has it: left out, or gone back from. Raises `Problem`."""
@@ -290,25 +322,26 @@ class Runner:
     def values(self, split: str) -> dict[str, Value]:
         """One split, measured."""
         parts = self.parts
-        return measure(
-            parts.task,
-            parts.networks,
-            parts.splits[split],
-            parts.metrics,
-            parts.kind,
-            parts.facts,
-            parts.precision,
-            self.limit,
-        )
+        with self.heeding():
+            return measure(
+                parts.task,
+                parts.networks,
+                parts.splits[split],
+                parts.metrics,
+                parts.kind,
+                parts.facts,
+                parts.precision,
+                self.limit,
+            )
 
-    def evaluated(self) -> tuple[bool, bool]:
-        """(whether the best value improved, whether patience ran out) after measuring every split of the config."""
+    def evaluated(self) -> bool:
+        """Whether the best value improved, after measuring every split of the config."""
         with self.averaged():
-            for split in self.run.evaluation.splits:
-                if split in self.parts.splits:
-                    self.measured[split] = values = self.values(split)
-                    self.journal.write({"kind": "evaluation", "step": self.step, "split": split, "metrics": values})
-                    self.display.evaluated(self.step, split, values)
+            found = [(split, self.values(split)) for split in self.run.evaluation.splits if split in self.parts.splits]
+        for split, values in found:
+            self.measured[split] = values
+            self.journal.write({"kind": "evaluation", "step": self.step, "split": split, "metrics": values})
+            self.display.evaluated(self.step, split, values)
         self.monitor.evaluated(number_at(self.measured, "val.loss"))
         rate = self.phase.rate
         schedule = rate.schedule
@@ -328,12 +361,12 @@ class Runner:
             for update in swapped:
                 update.swap()
 
-    def draw(self, number: int, last: bool) -> None:
+    def draw(self) -> None:
         """Write down what the networks make up, where it is time."""
-        parts, several = self.parts, len(self.run.sampling) > 1
+        parts, several, number = self.parts, len(self.run.sampling) > 1, self.step
         for index, section in enumerate(self.run.sampling):
-            if number % section.every.steps(parts.per_epoch) == 0 or last:
-                with self.averaged():
+            if number % section.every.steps(parts.per_epoch) == 0 or number == parts.steps:
+                with self.averaged(), self.heeding():
                     made = drawn(parts.task, parts.networks, parts.splits.get("val", parts.splits["train"]), section)
                 stem = f"samples/step-{number:08d}" + (f"-{index}-{section.source}" if several else "")
                 for name, data in files(made, stem).items():
@@ -353,7 +386,7 @@ class Runner:
                 raise
             self.guard.lost = NonFinite("a weight", math.nan)
             return
-        self.memory.good = good
+        self.memory.good, self.saved = good, self.step
         self.display.saved(self.step, str(path), memory.best_step == self.step)
 
     def restored(self, step: int | None = None) -> int:

@@ -7,6 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
 from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
@@ -14,8 +17,10 @@ from gradtrain.memory import Memory, kept
 from gradtrain.problems import Place, Problem
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder
+from gradtrain.storage.room import look
 from gradtrain.training import state
 from gradtrain.training.phase import Phase
+from gradtrain.training.update import Update
 
 Results = dict[str, dict[str, Value]]
 """Split → metric → value."""
@@ -54,6 +59,29 @@ def save(folder: RunFolder, run: Run, parts: Parts, phase: Phase, step: int, mem
         protect=memory.protected(),
         finite=state.FINITE,
     )
+
+
+def room(folder: RunFolder, run: Run, parts: Parts, phase: Phase) -> list[Problem]:
+    """A warning when the disk is tight for this run's checkpoints. Raises `Problem` when it does not even take one."""
+    tensors, _ = state.capture(parts.networks, phase.distinct, phase.rate, parts.precision, parts.task, parts.pipeline)
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    size += sum(remembered(update) for update in phase.distinct if not update.optimizer.state)
+    kept = run.checkpoint.keep + 1  # the best one, or the one that is written before an old one goes
+    return look(folder.checkpoints, size, max(1, kept - len(checkpoint.steps(folder.checkpoints))))
+
+
+def remembered(update: Update) -> int:
+    """Bytes that an optimizer will remember: it takes a step without numbers. 0 for one that looks at them (L-BFGS)."""
+    like = [torch.empty_like(p, device="meta", requires_grad=True) for p in update.parameters]
+    for p in like:
+        p.grad = torch.empty_like(p)
+    try:
+        optimizer = update.rule.build([{"params": like, "lr": update.rule.lr}])
+        optimizer.step(lambda: torch.empty((), device="meta"))  # type: ignore[arg-type, return-value]
+    except (RuntimeError, TypeError):
+        return 0
+    memory = (value for entries in optimizer.state.values() for value in entries.values())
+    return sum(value.nbytes for value in memory if isinstance(value, Tensor))
 
 
 def restore(

@@ -23,7 +23,7 @@ from gradtrain.config.sections import Run
 from gradtrain.feed import facts_after, target_kind
 from gradtrain.memory import kept
 from gradtrain.problems import Place, Problem, quote, several
-from gradtrain.provenance import RECORD, begun_in, changes, classes_of, keep, numbered, recorded
+from gradtrain.provenance import begun_in, changes, classes_of, keep, numbered, recorded
 from gradtrain.report.charts import display
 from gradtrain.report.display import Display
 from gradtrain.run import Outcome, execute
@@ -33,6 +33,7 @@ from gradtrain.training import state
 from gradtrain.training.evaluation import measure
 from gradtrain.training.precision import warning
 from gradtrain.training.samples import Pipeline
+from gradtrain.training.stop import Stop
 
 RUNS = Path("runs")
 """Where runs are kept, relative to where the command is started."""
@@ -78,48 +79,74 @@ def start(
     folder: Path | None = None,
     dry_run: bool = False,
     shown: Display | None = None,
+    stop: Stop | None = None,
 ) -> Outcome:
-    """Train a config from its beginning. Raises `Problem`s."""
-    config = read(path, profile, overrides)
-    if dry_run:
-        with tempfile.TemporaryDirectory(prefix="gradtrain-") as temporary:
-            return _dry(config, Path(temporary), shown or display())
-    base = Path.cwd()
-    run, parts, warnings = prepare(config, base)
-    place = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
-    with place.lock():
-        place.write(RECORD, json.dumps(recorded(run, parts, base, config), indent=1) + "\n")
-        place.write("config.yaml", dump(config.resolved()))  # last: a folder that holds it can be resumed
-        return execute(run, parts, place, shown or display(), warnings)
+    """Train a config from its beginning. Raises `Problem`s; `Interrupted` by a signal before the run has its folder."""
+    with (stop or Stop()).listening() as stop:
+        config = read(path, profile, overrides)
+        if dry_run:
+            with tempfile.TemporaryDirectory(prefix="gradtrain-") as temporary:
+                return _dry(config, Path(temporary), shown or display(), stop)
+        base = Path.cwd()
+        run, parts, warnings = prepare(config, base)
+        record = json.dumps(recorded(run, parts, base, config), indent=1) + "\n"
+        with stop.patiently():
+            place = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
+            with place.lock():
+                place.begin(record, dump(config.resolved()))
+                return execute(run, parts, place, shown or display(), warnings, stop)
 
 
-def _dry(config: Config, place: Path, shown: Display) -> Outcome:
+def _dry(config: Config, place: Path, shown: Display, stop: Stop) -> Outcome:
     run, parts, warnings = prepare(config, Path.cwd())
     parts.phases = [replace(parts.phases[0], end=1)]
     with (folder := RunFolder.create(place / "run")).lock():
-        return execute(run, parts, folder, shown, warnings, limit=1)
+        return execute(run, parts, folder, shown, warnings, stop, limit=1)
 
 
-def go_on(path: Path, *, allowed: Sequence[str] = (), exact: bool = False, shown: Display | None = None) -> Outcome:
-    """Resume a run. A finished one stays as it is. Raises `Problem`s.
+def go_on(
+    path: Path,
+    *,
+    allowed: Sequence[str] = (),
+    exact: bool = False,
+    shown: Display | None = None,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Resume a run. A finished one stays as it is. Raises `Problem`s; `Interrupted` by a signal before it goes on.
 
     `allowed` are keys of the config whose change is meant; `exact` refuses whatever could change a bit.
     """
-    folder = RunFolder.open(path)
-    status = folder.status()
-    if status.get("state") == "finished":
-        print(f"{path}: already complete", file=sys.stderr)
-        return Outcome("finished", "already complete", int(status.get("step", 0)))
-    with folder.lock():
-        config = read(folder.path / "config.yaml")
-        made = checkpoint.steps(folder.checkpoints)
-        done = max(made, default=0)
-        run, parts, warnings = prepare(config, begun_in(folder), classes_of(folder))
-        differences = changes(folder, config, run, parts, done, allowed=allowed, exact=exact)
-        if errors := [problem for problem in differences if problem.severity == "error"]:
-            raise several(errors, str(path))
-        keep(folder, config, done)
-        return execute(run, parts, folder, shown or display(), warnings + differences, resume=bool(made))
+    with (stop or Stop()).listening() as stop:
+        folder = RunFolder.open(path)
+        status = folder.status()
+        if status.get("state") == "finished":
+            print(f"{path}: already complete", file=sys.stderr)
+            return Outcome("finished", "already complete", int(status.get("step", 0)))
+        with folder.lock():
+            killed = [_killed(folder)] if folder.status().get("state") == "running" else []
+            config = read(folder.path / "config.yaml")
+            made = checkpoint.steps(folder.checkpoints)
+            done = max(made, default=0)
+            run, parts, warnings = prepare(config, begun_in(folder), classes_of(folder))
+            differences = changes(folder, config, run, parts, done, allowed=allowed, exact=exact)
+            if errors := [problem for problem in differences if problem.severity == "error"]:
+                raise several(errors, str(path))
+            with stop.patiently():
+                keep(folder, config, done)
+                warnings = [*killed, *warnings, *differences]
+                return execute(run, parts, folder, shown or display(), warnings, stop, resume=bool(made))
+
+
+def _killed(folder: RunFolder) -> Problem:
+    """What is said of a run whose last process could say nothing."""
+    return Problem(
+        "run-killed",
+        "the last process of this run ended without a word",
+        Place(str(folder.path)),
+        "it was killed (often for want of memory), or the machine stopped",
+        "nothing needs to be done: the run goes on from its newest checkpoint",
+        severity="warning",
+    )
 
 
 @dataclass

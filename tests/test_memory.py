@@ -33,9 +33,10 @@ def config(tmp_path):
 
 
 def judged(memory: Memory, run: Run, values: list[float], metric: str = "loss") -> list[tuple[bool, bool]]:
+    """(whether the best value improved, whether patience is out) after each of the values."""
     modes = {"loss": "min", "accuracy": "max"}
     return [
-        memory.judged(run, f"val.{metric}", modes, {"val": {metric: value}}, step)
+        (memory.judged(run, f"val.{metric}", modes, {"val": {metric: value}}, step), memory.patience_is_out(run))
         for step, value in enumerate(values, 1)
     ]
 

@@ -27,6 +27,7 @@ from gradtrain.problems import (
     safe,
     several,
 )
+from gradtrain.training.stop import Interrupted
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -38,6 +39,9 @@ def report(error: BaseException, *, as_json: bool = False) -> int:
         case SystemExit():
             return _status_of(error)
         case typer.Exit():
+            return error.exit_code
+        case Interrupted():
+            _say(f"interrupted: {error}, before there was anything to save")
             return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED

@@ -21,7 +21,11 @@ def resume(
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one a line.")] = False,
 ) -> int:
     """Go on with an interrupted run exactly where it stopped."""
-    from gradtrain.report.charts import display
-    from gradtrain.start import go_on
+    from gradtrain.training.stop import Stop
 
-    return go_on(run, allowed=allow_change or [], exact=exact, shown=display(as_json, live)).exit_code
+    with Stop().listening() as stop:  # before torch is imported, which takes longer than anything else here
+        from gradtrain.report.charts import display
+        from gradtrain.start import go_on
+
+        shown = display(as_json, live)
+        return go_on(run, allowed=allow_change or [], exact=exact, shown=shown, stop=stop).exit_code

@@ -26,8 +26,13 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one a line.")] = False,
 ) -> int:
     """Train what one config describes."""
-    from gradtrain.report.charts import display
-    from gradtrain.start import start
+    from gradtrain.training.stop import Stop
 
-    shown = display(as_json, live)
-    return start(config, profile=profile, overrides=overrides or [], folder=run, dry_run=dry_run, shown=shown).exit_code
+    with Stop().listening() as stop:  # before torch is imported, which takes longer than anything else here
+        from gradtrain.report.charts import display
+        from gradtrain.start import start
+
+        shown = display(as_json, live)
+        return start(
+            config, profile=profile, overrides=overrides or [], folder=run, dry_run=dry_run, shown=shown, stop=stop
+        ).exit_code

@@ -19,12 +19,16 @@ def overview(root: Path) -> list[dict[str, Any]]:
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    status = RunFolder.open(path).status()
+    folder = RunFolder.open(path)
+    state, status = folder.state(), folder.status()
+    step = status.get("step", 0)
+    unsaid = state in ("running", "killed")  # the status was written when the process began
     results: dict[str, dict[str, float]] = {}
     with contextlib.suppress(Problem):
-        for split, metrics in evaluations(read(path / "journal.jsonl")):
-            results[split] = metrics
-    return {"state": status.get("state", "unknown"), "step": status.get("step", 0), "results": results}
+        lines = list(read(folder.journal))
+        step = lines[-1].get("step", step) if unsaid and lines else step
+        results |= evaluations(lines)
+    return {"state": state, "step": step, "results": results}
 
 
 def row(entry: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -8,6 +8,7 @@ The manifest is the truth, the folder's name a hint. Nothing here can run code: 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 
 from gradtrain.problems import Place, Problem, quote
-from gradtrain.storage.files import PICKLES, read_regular, refused, sync_folder, unsafe, write_new
+from gradtrain.storage.files import PICKLES, irregular, read_regular, refused, sync_folder, unsafe, write_new
 from gradtrain.storage.header import names_in
 from gradtrain.storage.migrations import migrated, newest_format
 
@@ -70,7 +71,8 @@ def save(
     """Commit a checkpoint and retire old ones: the newest `keep` (at least two) and those in `protect` stay.
 
     Tensors whose names begin with a prefix in `finite` must be finite: weights that are not are never committed.
-    Raises `Problem`: numerical (nonfinite-weights), resources (full disk, rights); older checkpoints are untouched.
+    A full disk is tried once more after everything beyond that is gone. Raises `Problem`: numerical
+    (nonfinite-weights), resources (full disk, rights); older checkpoints are untouched.
     """
     for name, tensor in tensors.items():
         if name.startswith(finite) and not _is_finite(tensor.detach()):
@@ -91,19 +93,35 @@ def save(
         "files": {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()},
     }  # fmt: skip
     manifest["sha256"] = _seal(manifest)
-    temporary, target = root / f".tmp-step-{step:08d}-{os.getpid()}", root / f"step-{step:08d}"
+    contents = {**files, "manifest.json": json.dumps(manifest, indent=1).encode()}
+    target = root / f"step-{step:08d}"
     try:
-        clean(root)
-        temporary.mkdir()
-        for name, data in {**files, "manifest.json": json.dumps(manifest, indent=1).encode()}.items():
-            write_new(temporary / name, data)
-        sync_folder(temporary)
-        _commit(temporary, target)
+        try:
+            _write(target, contents)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            retire(root, step, keep=LEAST, protect=protect)
+            _write(target, contents)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise refused(error, target) from None
     retire(root, step, keep=keep, protect=protect)
     return target
+
+
+def _write(target: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the files beside the place, then commit them; nothing is left of what fails. Raises OSError."""
+    temporary = target.with_name(f".tmp-{target.name}-{os.getpid()}")
+    try:
+        clean(target.parent)
+        temporary.mkdir()
+        for name, data in contents.items():
+            write_new(temporary / name, data)
+        sync_folder(temporary)
+        _commit(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def retire(root: Path, step: int, *, keep: int, protect: Iterable[int] = ()) -> None:
@@ -130,9 +148,11 @@ def clean(root: Path) -> None:
 
 
 def _commit(temporary: Path, target: Path) -> None:
-    """Rename into place; what stands there stays beside it until the new one does. Raises OSError."""
+    """Rename into place; the one there stays beside it until the new one does. Raises `Problem`, OSError."""
     old, stood = target.with_name(f".old-{target.name}"), _stands(target)
     if stood:
+        if target.is_symlink() or not target.is_dir():
+            raise irregular(target, "folder")
         os.rename(target, old)
     try:
         os.rename(temporary, target)

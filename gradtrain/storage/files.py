@@ -23,6 +23,44 @@ def make_folders(path: Path) -> None:
             sync_folder(made.parent)
 
 
+def make_folder(path: Path) -> None:
+    """A folder in one that exists. Raises `Problem` for something else in its place, OSError."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if path.is_symlink() or not path.is_dir():
+            raise irregular(path, "folder") from None
+    else:
+        sync_folder(path.parent)
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """The descriptor of a file, made where there is none. Raises `Problem`: links, devices, folders; resources."""
+    refuse_irregular(path)
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise refused(error, path) from None
+
+
+def refuse_irregular(path: Path) -> None:
+    """Raises `Problem` where something else than a file stands."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise irregular(path, "file")
+
+
+def irregular(path: Path, wanted: str) -> Problem:
+    """The refusal to write where something else stands than the `wanted` kind."""
+    return Problem(
+        "not-a-file",
+        f"{quote(str(path))} is not a regular {wanted}",
+        Place(str(path)),
+        "gradtrain never writes through links or to devices",
+        "remove it",
+    )
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Create a file that did not exist, with its bytes on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -40,14 +78,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises `Problem` (resources). One process at a time may write a path: the run folder's lock sees to that.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise Problem(
-            "not-a-file",
-            f"{quote(str(path))} is not a regular file",
-            Place(str(path)),
-            "gradtrain never writes through links or to devices",
-            "remove it",
-        )
+    refuse_irregular(path)
     temporary = path.with_name(
         f".{path.name}.new"
     )  # one name: what a killed process left is taken away by the next write

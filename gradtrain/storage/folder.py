@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -18,7 +19,9 @@ from typing import Any
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.storage.files import (
     PICKLES,
+    make_folder,
     make_folders,
+    open_regular,
     read_regular,
     refused,
     sync_folder,
@@ -34,6 +37,10 @@ LONGEST = 16 << 20
 
 MEMBERS = ("config.yaml", "checkpoints")
 """What makes a folder a run's."""
+BEFORE = {".lock", ".environment.json.new", "environment.json", ".config.yaml.new", "checkpoints"}
+"""What stands in a folder whose run has not begun: a process that was killed there has left nothing of worth."""
+TRIES, PAUSE = 10, 0.02
+"""For the lock, in seconds: who only looks whether it is held (`held`) holds it for some microseconds."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +97,8 @@ class RunFolder:
         """A run folder at a given place, which must be new or empty. Raises `Problem` (run folder)."""
         try:
             make_folders(path)
-            if any(path.iterdir()):
-                resume = f"`gradtrain resume {shlex.quote(str(path))}` goes on with it, or " if _is_run(path) else ""
-                raise Problem(
-                    "run-exists",
-                    f"{quote(str(path))} exists and is not empty",
-                    Place(str(path)),
-                    "a run never writes over another one",
-                    f"{resume}name another folder",
-                )
+            if {place.name for place in path.iterdir()} - BEFORE or any(path.glob("checkpoints/*")):
+                raise _exists(path)
             return cls._made(path)
         except FileExistsError:
             raise Problem(
@@ -136,11 +136,24 @@ class RunFolder:
             )
         return cls(path)
 
+    def begin(self, environment: str, config: str) -> None:
+        """Write what makes the folder a run's, under the caller's lock. Raises `Problem` (run folder, resources).
+
+        The config comes last: a folder that holds it can be resumed.
+        """
+        if (self.path / "config.yaml").exists():  # another process has been faster
+            raise _exists(self.path)
+        self.write("environment.json", environment)
+        self.write("config.yaml", config)
+
     def write(self, name: str, content: str | bytes) -> None:
-        """Replace one of the folder's files, or one in a folder below it. Raises `Problem` (resources)."""
+        """Replace one of the folder's files, or one in a folder of it. Raises `Problem` (resources)."""
         path = self.path / name
         if path.parent != self.path:
-            make_folders(path.parent)
+            try:
+                make_folder(path.parent)  # a run folder that was deleted is not made again
+            except OSError as error:
+                raise refused(error, path.parent) from None
         write_atomically(path, content.encode() if isinstance(content, str) else content)
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -155,6 +168,28 @@ class RunFolder:
         """What `write_status` wrote; empty when it is missing or something else."""
         found = self.read_json("status.json")
         return found if isinstance(found.get("state"), str) and type(found.get("step")) is int else {}
+
+    def state(self) -> str:
+        """What its status says; `killed` when that is "running", and nobody is."""
+        if self.held():
+            return str(self.status().get("state", "running"))
+        begun = (self.path / "status.json").exists()
+        said = str(self.status().get("state", "unknown")) if begun else "running"
+        return "killed" if said == "running" and not self.held() else said  # unless one has begun just now
+
+    def held(self) -> bool:
+        """Whether a process holds the lock."""
+        try:
+            descriptor = os.open(self.path / ".lock", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            return error.errno != errno.ENOENT  # what may not be looked at is believed
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def write_status(self, state: str, *, step: int = 0, reason: str = "", exit_code: int | None = None) -> None:
         """status.json: running | finished | interrupted | failed, step, reason, exit code, if it can be resumed.
@@ -177,22 +212,18 @@ class RunFolder:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder alone; the kernel frees it when the process ends, however. Raises `Problem` (run folder)."""
-        try:
-            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise refused(error, self.path / ".lock") from None
+        descriptor = open_regular(self.path / ".lock", os.O_RDWR)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
-                raise Problem(
-                    "run-locked",
-                    f"{quote(str(self.path))} is in use by {owner or 'another process'}",
-                    Place(str(self.path)),
-                    "a run folder has one writer",
-                    "wait for it to end, or stop it",
-                ) from None
+                if not _taken(descriptor):
+                    owner = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
+                    raise Problem(
+                        "run-locked",
+                        f"{quote(str(self.path))} is in use by {owner or 'another process'}",
+                        Place(str(self.path)),
+                        "a run folder has one writer",
+                        "wait for it to end, or stop it",
+                    )
             except OSError as error:
                 raise refused(error, self.path / ".lock") from None
             with contextlib.suppress(OSError):  # who holds it is said for people; a full disk may leave it unsaid
@@ -201,6 +232,27 @@ class RunFolder:
             yield
         finally:
             os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Whether the lock could be had."""
+    for _ in range(TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(PAUSE)
+    return False
+
+
+def _exists(path: Path) -> Problem:
+    resume = f"`gradtrain resume {shlex.quote(str(path))}` goes on with it, or " if _is_run(path) else ""
+    return Problem(
+        "run-exists",
+        f"{quote(str(path))} exists and is not empty",
+        Place(str(path)),
+        "a run never writes over another one",
+        f"{resume}name another folder",
+    )
 
 
 def runs_below(root: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gradtrain.problems import Place, Problem
-from gradtrain.storage.files import read_regular, refused
+from gradtrain.storage.files import open_regular, read_regular, refused
 
 Line = dict[str, Any]
 
@@ -39,10 +39,7 @@ class Journal:
     def __init__(self, path: Path, length: int = 0, warn: Callable[[Problem], None] = lambda problem: None) -> None:
         """Open for appending behind the first `length` bytes; what lies beyond them is cut off. Raises `Problem`."""
         self.path, self.warn, self.missing = path, warn, 0
-        try:
-            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise refused(error, path) from None
+        self.descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
         try:
             self._cut(length)
         except OSError as error:

@@ -171,12 +171,17 @@ def test_an_error_at_every_call_is_named_and_the_older_ones_stay(root: Path, nam
     sequence = [call for call, _ in calls_of_a_save(root, 4)]
     up_to_commit = sequence[: sequence.index("rename") + 1]
     for k in range(1, up_to_commit.count(name) + 1):
-        met = 0
+        met, failing = 0, set()
 
         def fail(index: int, call: str, args: tuple[Any, ...], k: int = k) -> None:
             nonlocal met
-            met += call == name
-            if call == name and met == k:
+            if call != name:
+                return
+            met += 1
+            where = os.readlink(f"/proc/self/fd/{args[0]}") if call in ("write", "fsync") else str(args)
+            if met == k:
+                failing.add(where)  # noqa: B023
+            if where in failing:  # also when a full disk is tried again  # noqa: B023
                 raise OSError(number, os.strerror(number))
 
         undo = watch(fail)
@@ -190,6 +195,25 @@ def test_an_error_at_every_call_is_named_and_the_older_ones_stay(root: Path, nam
         assert newest(root) == 4
         assert sorted(path.name for path in root.iterdir()) == [f"step-{step:08d}" for step in (1, 3, 4)]
     assert name in up_to_commit
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["ENOSPC", "EDQUOT"])
+def test_a_full_disk_is_tried_again_after_a_purge(tmp_path: Path, number: int) -> None:
+    """Room for so many: older ones go down to two and the protected one, never the newest."""
+    for step in range(1, 7):
+        checkpoint.save(tmp_path, step, {"w": torch.zeros(9)}, {"step": step}, keep=5, protect={2})
+
+    def full(index: int, name: str, args: tuple[Any, ...]) -> None:
+        if name == "write" and len(checkpoint.steps(tmp_path)) > 3:
+            raise OSError(number, os.strerror(number))
+
+    undo = watch(full)
+    try:
+        checkpoint.save(tmp_path, 7, {"w": torch.zeros(9)}, {"step": 7}, keep=5, protect={2})
+    finally:
+        undo()
+    assert checkpoint.steps(tmp_path) == [2, 5, 6, 7]
+    assert checkpoint.newest(tmp_path).step == 7
 
 
 def test_an_error_while_an_old_one_is_deleted_does_not_stop_a_run(root: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_linked_name_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_run_is_never_written_over_another_one(tmp_path: Path) -> None:
-    RunFolder.create(tmp_path / "deep" / "new")
+    RunFolder.create(tmp_path / "deep" / "new").begin("{}", "name: a\n")
     (tmp_path / "file").touch()
     for name in ("deep/new", "deep", "file"):
         with pytest.raises(Problem) as caught:
@@ -76,6 +76,61 @@ def test_a_run_is_never_written_over_another_one(tmp_path: Path) -> None:
 
 def test_an_empty_folder_may_become_a_run(tmp_path: Path) -> None:
     assert RunFolder.create(tmp_path).path == tmp_path
+
+
+def test_a_beginning_that_was_killed_may_become_a_run(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    with folder.lock():
+        folder.write("environment.json", "{}")
+    again = RunFolder.create(folder.path)
+    with again.lock():
+        again.begin("{}", "name: a\n")
+    with pytest.raises(Problem, match="exists and is not empty"):  # two had found it empty, the other one was faster
+        folder.begin("{}", "name: b\n")
+    assert (folder.path / "config.yaml").read_text() == "name: a\n"
+
+
+def test_who_died_without_a_word_is_killed(tmp_path: Path, forked: Forked) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.begin("{}", "")
+    read, write = os.pipe()
+
+    def run() -> None:
+        with folder.lock():
+            folder.write_status("running")
+            os.write(write, b".")
+            signal.pause()
+
+    pid = forked(run)
+    os.read(read, 1)
+    assert (folder.state(), folder.held()) == ("running", True)
+    os.kill(pid, signal.SIGKILL)
+    ended(pid)
+    assert (folder.state(), folder.held()) == ("killed", False)
+    folder.write_status("interrupted", step=3)
+    assert folder.state() == "interrupted"
+    (folder.path / "status.json").write_text("{")
+    assert folder.state() == "unknown"
+    (folder.path / "status.json").unlink()
+    assert folder.state() == "killed"
+
+
+def test_whoever_looks_at_a_lock_keeps_nobody_out(tmp_path: Path, forked: Forked) -> None:
+    folder = RunFolder.create(tmp_path)
+
+    def look() -> None:
+        while True:
+            folder.held()
+
+    pids = [forked(look) for _ in range(2)]
+    try:
+        for _ in range(200):
+            with folder.lock():
+                pass
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            ended(pid)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO])
@@ -132,6 +187,7 @@ def test_a_pickle_is_told_from_a_run(tmp_path: Path, name: str) -> None:
 
 def test_the_line_to_paste_resumes_the_run_that_is_there(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "my run; touch x")
+    folder.write("notes.txt", "")
     for resumable in (False, True):
         with pytest.raises(Problem) as caught:
             RunFolder.create(folder.path)
