@@ -1,7 +1,4 @@
-"""Runs that are killed, stopped and moved while they train end bit for bit as if nothing had happened.
-
-The parent has imported torch and runs on one thread; a child is forked for every life of a run.
-"""
+"""Runs that are killed and moved while they train end bit for bit as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -10,315 +7,237 @@ import functools
 import math
 import os
 import random
-import shutil
 import signal
+import subprocess
+import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-import torch
 
 from gradtrain.problems import Problem
 from gradtrain.start import go_on, start
 from gradtrain.storage import checkpoint, files
 from gradtrain.storage.folder import RunFolder
 
+from .rig import (
+    CONFIGS,
+    NAMES,
+    Kind,
+    Silent,
+    Telling,
+    assert_same_end,
+    dying,
+    ended,
+    journal_of,
+    living,
+    wait_for_lines,
+)
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning"),
     pytest.mark.xdist_group("kill"),
 ]
 
-KILLS = 25
-"""How many kills must hit a running process, for each kind of run."""
+Kinds = Callable[[str], Kind]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def undisturbed() -> Iterator[None]:
-    """Runs seed torch's global generator; whoever comes next finds it as it was."""
-    with torch.random.fork_rng(devices=[]):
-        yield
+def killed_at_random(kind: Kind, draw: random.Random, folder: Path) -> int:
+    """Lives of one run that are killed at random times, until one of them ends: how many kills hit a run."""
+    hits = 0
+    while True:
+        pid = living(kind.config, folder)
+        time.sleep(draw.random() * kind.seconds * 0.4)
+        os.kill(pid, signal.SIGKILL)  # it waits to be reaped even when it has ended, so the number is still its own
+        status = ended(pid)
+        if status == 0:
+            return hits
+        assert status == -signal.SIGKILL
+        hits += (folder / "config.yaml").exists()
+        if (folder / "checkpoints").is_dir() and checkpoint.steps(folder / "checkpoints"):
+            skipped: list[Problem] = []
+            checkpoint.newest(folder / "checkpoints", skipped.append)
+            assert not skipped, "a checkpoint that has its name is whole"
 
 
-class Kind(NamedTuple):
-    config: Path
-    reference: Path
-    """Folder of the run that nobody disturbed."""
-    seconds: float
+def assert_steps_once(folder: Path) -> None:
+    """The journal has every step's line exactly once, in order."""
+    steps = [line["step"] for line in journal_of(folder) if line["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))
 
 
-@pytest.fixture(scope="module")
-def kinds(
-    tmp_path_factory: pytest.TempPathFactory, configs: Mapping[str, str], silent: Callable[[], Any]
-) -> dict[str, Kind]:
-    """Every kind of run, trained without a break; in this process, so that children find everything imported."""
-    made = {}
-    for name, text in configs.items():
-        place = tmp_path_factory.mktemp(name)
-        (place / "config.yaml").write_text(text)
-        start(place / "config.yaml", folder=place / "warm", shown=silent())
-        began = time.monotonic()
-        assert start(place / "config.yaml", folder=place / "reference", shown=silent()).state == "finished"
-        made[name] = Kind(place / "config.yaml", place / "reference", time.monotonic() - began)
-    return made
-
-
-@pytest.fixture(scope="module")
-def living(silent: Callable[[], Any]) -> Callable[..., int]:
-    """One life of a run in a child: its process id. The child exits with the status that the command would have."""
-
-    def begin(config: Path, folder: Path, display: Any = None, prepare: Callable[[], Any] = lambda: None) -> int:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                prepare()
-                shown = display or silent()
-                if not (folder / "config.yaml").exists():
-                    shutil.rmtree(folder, ignore_errors=True)  # killed before there was a run
-                    outcome = start(config, folder=folder, shown=shown)
-                else:
-                    outcome = go_on(folder, shown=shown)
-                os._exit(outcome.exit_code)
-            except Problem as problem:
-                os._exit(problem.exit_code)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(99)
-        return pid
-
-    return begin
-
-
-def ended(pid: int) -> int:
-    """Exit status of a child; minus the signal that ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def assert_same_end(folder: Path, reference: Path, journal_of: Callable[[Path], Any]) -> None:
-    """All tensors, all numbers, all journal lines, the status: equal, with nothing left over."""
-    skipped: list[Problem] = []
-    found, wanted = (checkpoint.newest(path / "checkpoints", skipped.append) for path in (folder, reference))
-    assert not skipped
-    assert found.step == wanted.step
-    assert found.tensors.keys() == wanted.tensors.keys()
-    assert [name for name, tensor in wanted.tensors.items() if not torch.equal(found.tensors[name], tensor)] == []
-    for facts in (found.facts, wanted.facts):
-        facts["memory"].pop("seconds")
-        facts["memory"].pop("journal")  # the clock's digits differ in number
-    assert found.facts == wanted.facts
-    best = wanted.facts["memory"]["best_step"]
-    assert best is not None
-    assert checkpoint.steps(folder / "checkpoints") == checkpoint.steps(reference / "checkpoints")
-    first, second = (checkpoint.load(path / "checkpoints", best).tensors for path in (folder, reference))
-    assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
-    assert journal_of(folder) == journal_of(reference)
-    for key in ("state", "step", "exit_code", "resumable"):
-        assert RunFolder(folder).status()[key] == RunFolder(reference).status()[key]
-    assert sorted(path.name for path in folder.rglob(".*")) == [".lock"]
-
-
-NAMES = ["dropout-noise-plateau", "conv-crop-flip-batch-norm", "average-of-the-weights", "early-stopping"]
-
-
+@pytest.mark.fault("F01", "F04", "F06", "F29", "F49", "F78")
 @pytest.mark.parametrize("name", NAMES)
-def test_kills_at_random_times_change_no_bit(
-    name: str, kinds: dict[str, Kind], living: Callable[..., int], journal_of: Callable[[Path], Any], tmp_path: Path
-) -> None:
-    kind, draw, hits, runs = kinds[name], random.Random(name), 0, 0
-    while hits < KILLS:
+@pytest.mark.parametrize("kills", [pytest.param(50, id="50"), pytest.param(500, id="500", marks=pytest.mark.slow)])
+def test_kills_at_random_times_change_no_bit(name: str, kills: int, kind: Kinds, tmp_path: Path) -> None:
+    """Of each kind of run; the next life begins at once, while the lock of the one before has just been freed."""
+    draw, hits, runs = random.Random(f"{name}{kills}"), 0, 0
+    while hits < kills:
         runs += 1
         folder = tmp_path / f"{runs}"
-        while True:
-            pid = living(kind.config, folder)
-            time.sleep(draw.random() * kind.seconds * 0.5)
-            os.kill(pid, signal.SIGKILL)  # it waits to be reaped even when it has ended, so the number is still its own
-            status = ended(pid)
-            if status == 0:
-                break
-            assert status == -signal.SIGKILL
-            hits += (folder / "config.yaml").exists()
-            if (folder / "checkpoints").is_dir() and checkpoint.steps(folder / "checkpoints"):
-                skipped: list[Problem] = []
-                checkpoint.newest(folder / "checkpoints", skipped.append)
-                assert not skipped, "a checkpoint that has its name is whole"
-        assert_same_end(folder, kind.reference, journal_of)
+        hits += killed_at_random(kind(name), draw, folder)
+        assert_same_end(folder, kind(name).reference)
+        if "logging: {every: 1 step}" in CONFIGS[name]:
+            assert_steps_once(folder)
 
 
-class Mortal:
-    """A display that kills its process when something that it is told of happens for the n-th time."""
-
-    def __init__(self, silent: Any, deadly: Callable[[str, int, str], bool], after: int = 1) -> None:
-        self.silent, self.deadly, self.left = silent, deadly, after
-
-    def happened(self, what: str, number: int, split: str = "") -> None:
-        self.left -= self.deadly(what, number, split)
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def evaluated(self, number: int, split: str, values: Any) -> None:
-        self.happened("evaluated", number, split)
-
-    def saved(self, number: int, path: str, best: bool) -> None:
-        self.happened("saved", number)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.silent, name)
-
-
-@pytest.mark.parametrize("after", [2, 3])
-def test_kills_around_every_evaluation_and_every_save(
-    after: int,
-    kinds: dict[str, Kind],
-    living: Callable[..., int],
-    silent: Callable[[], Any],
-    journal_of: Callable[[Path], Any],
-    tmp_path: Path,
+@pytest.mark.fault("F26")
+def test_a_run_on_another_file_system_than_temporary_files(
+    kind: Kinds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """50 kills; a temporary file that had to be moved from one system to the other would not be renamed but copied."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system to write to")
+    monkeypatch.setattr(tempfile, "tempdir", str(memory))
+    monkeypatch.setenv("TMPDIR", str(memory))
+    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
+        for root, other in ((tmp_path, str(memory)), (Path(elsewhere), str(tmp_path))):
+            monkeypatch.setattr(tempfile, "tempdir", other)
+            draw, hits, runs = random.Random(0), 0, 0
+            while hits < 25:
+                runs += 1
+                hits += killed_at_random(kind("early-stopping"), draw, root / f"{runs}")
+                assert_same_end(root / f"{runs}", kind("early-stopping").reference)
+
+
+@pytest.mark.fault("F05", "F07", "F08")
+@pytest.mark.parametrize("after", [2, 3])
+def test_kills_around_every_evaluation_and_every_save(after: int, kind: Kinds, tmp_path: Path) -> None:
     """Lives that end at their second (third) event: several in one epoch, at its first and at its last batch."""
-    kind, lives, status = kinds["conv-crop-flip-batch-norm"], 0, -signal.SIGKILL
+    conv, lives, status = kind("conv-crop-flip-batch-norm"), 0, -signal.SIGKILL
     while status == -signal.SIGKILL:
         lives += 1
         assert lives < 100
-        status = ended(living(kind.config, tmp_path / "run", Mortal(silent(), lambda what, number, split: True, after)))
+        status = ended(living(conv.config, tmp_path / "run", dying(lambda what, number, split: True, after)))
     assert status == 0
     assert lives > 10
-    assert_same_end(tmp_path / "run", kind.reference, journal_of)
+    assert_same_end(tmp_path / "run", conv.reference)
+
+
+@pytest.mark.fault("F04", "F06", "F08")
+@pytest.mark.parametrize("every", [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)])
+def test_a_kill_behind_every_step_of_an_epoch(every: int, kind: Kinds, tmp_path: Path) -> None:
+    """Steps of two micro-batches; the newest checkpoint is up to two steps older. Epochs have sixteen steps."""
+    conv = kind("conv-crop-flip-batch-norm")
+    for step in range(1, 40, every):
+        folder = tmp_path / str(step)
+
+        def tell(what: str, number: int, split: str, step: int = step) -> None:
+            if (what, number) == ("step", step):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        assert ended(living(conv.config, folder, Telling(tell))) == -signal.SIGKILL
+        assert ended(living(conv.config, folder)) == 0
+        assert_same_end(folder, conv.reference)
 
 
 def saved_at(step: int, what: str, number: int, split: str) -> bool:
     return (what, number) == ("saved", step)
 
 
-def test_two_resumes_in_one_epoch(
-    kinds: dict[str, Kind],
-    living: Callable[..., int],
-    silent: Callable[[], Any],
-    journal_of: Callable[[Path], Any],
-    tmp_path: Path,
-) -> None:
-    kind = kinds["conv-crop-flip-batch-norm"]
-    for step in (9, 12, 15):  # an epoch has eight steps
-        deadly = Mortal(silent(), functools.partial(saved_at, step))
-        assert ended(living(kind.config, tmp_path / "run", deadly)) == -signal.SIGKILL
-    assert ended(living(kind.config, tmp_path / "run")) == 0
-    assert_same_end(tmp_path / "run", kind.reference, journal_of)
+@pytest.mark.fault("F05")
+def test_ten_resumes_in_one_epoch(kind: Kinds, tmp_path: Path) -> None:
+    conv, folder, config = kind("conv-crop-flip-batch-norm"), tmp_path / "run", tmp_path / "config.yaml"
+    config.write_text(conv.config.read_text().replace("every: 3 steps", "every: 1 steps"))
+    for step in range(3, 13):  # of sixteen
+        assert ended(living(config, folder, dying(functools.partial(saved_at, step)))) == -signal.SIGKILL
+    assert ended(living(config, folder)) == 0
+    assert_same_end(folder, conv.reference, same_steps=False)
 
 
+@pytest.mark.fault("F07")
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_that_is_killed_at_its_very_end_does_not_train_on(
-    name: str,
-    kinds: dict[str, Kind],
-    living: Callable[..., int],
-    silent: Callable[[], Any],
-    journal_of: Callable[[Path], Any],
-    tmp_path: Path,
-) -> None:
+def test_a_run_that_is_killed_at_its_very_end_does_not_train_on(name: str, kind: Kinds, tmp_path: Path) -> None:
     """The test split is measured when training is over: by its steps or by early stopping."""
-    kind = kinds[name]
+    one = kind(name)
     for _ in range(2):
-        deadly = Mortal(silent(), lambda what, number, split: split == "test")
-        assert ended(living(kind.config, tmp_path / "run", deadly)) == -signal.SIGKILL
-    assert ended(living(kind.config, tmp_path / "run")) == 0
-    assert_same_end(tmp_path / "run", kind.reference, journal_of)
+        deadly = dying(lambda what, number, split: split == "test")
+        assert ended(living(one.config, tmp_path / "run", deadly)) == -signal.SIGKILL
+    assert ended(living(one.config, tmp_path / "run")) == 0
+    assert_same_end(tmp_path / "run", one.reference)
 
 
-def wait_for_lines(folder: Path, count: int) -> None:
-    """Until a child's journal has that many lines."""
-    limit = time.monotonic() + 30
-    while not (folder / "journal.jsonl").exists() or (folder / "journal.jsonl").read_bytes().count(b"\n") < count:
-        assert time.monotonic() < limit
-        time.sleep(0.002)
-
-
-SIGNALS = [
-    *((name, signal.SIGTERM, 143) for name in NAMES),
-    ("early-stopping", signal.SIGINT, 130),
-    ("average-of-the-weights", signal.SIGINT, 130),
-    ("early-stopping", signal.SIGHUP, 129),
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "number", "code"), SIGNALS, ids=[f"{name}-{number.name}" for name, number, _ in SIGNALS]
-)
-def test_a_signal_saves_and_ends_with_its_status(
-    name: str,
-    number: signal.Signals,
-    code: int,
-    kinds: dict[str, Kind],
-    living: Callable[..., int],
-    journal_of: Callable[[Path], Any],
-    tmp_path: Path,
-) -> None:
-    """And the folder may be moved before it goes on."""
-    kind, folder = kinds[name], tmp_path / "run"
-    pid = living(kind.config, folder, prepare=lambda: signal.signal(number, signal.SIG_DFL))  # nohup has it ignored
-    wait_for_lines(folder, 5)
-    os.kill(pid, number)
-    assert ended(pid) == code
-    status = RunFolder(folder).status()
-    assert [status[key] for key in ("state", "exit_code", "resumable")] == ["interrupted", code, True]
-    assert number.name in status["reason"]
-    assert status["step"] == checkpoint.newest(folder / "checkpoints").step
-    moved = folder.rename(tmp_path / "moved")
-    assert ended(living(kind.config, moved)) == 0
-    assert_same_end(moved, kind.reference, journal_of)
-
-
-def test_a_second_interrupt_ends_at_once(
-    kinds: dict[str, Kind], living: Callable[..., int], silent: Callable[[], Any], tmp_path: Path
-) -> None:
-    class Twice(Mortal):
-        def happened(self, what: str, number: int, split: str = "") -> None:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
-
-    kind = kinds["conv-crop-flip-batch-norm"]
-    assert ended(living(kind.config, tmp_path / "run", Twice(silent(), lambda *event: False))) == -signal.SIGINT
-    assert RunFolder(tmp_path / "run").status()["state"] == "running"
-    assert ended(living(kind.config, tmp_path / "run")) == 0
-
-
-def test_a_finished_run_stays_as_it_is(
-    kinds: dict[str, Kind], silent: Callable[[], Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = kinds["early-stopping"].reference
+@pytest.mark.fault("F79")
+def test_a_finished_run_stays_as_it_is(kind: Kinds, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = kind("early-stopping").reference
 
     def seen() -> dict[str, tuple[int, bytes]]:
         found = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
         return {str(path): (at, path.read_bytes() if path.is_file() else b"") for path, at in found.items()}
 
     before = seen()
-    outcome = go_on(folder, shown=silent())
+    outcome = go_on(folder, shown=Silent())
     assert (outcome.state, outcome.reason, outcome.exit_code) == ("finished", "already complete", 0)
     assert outcome.step == checkpoint.newest(folder / "checkpoints").step
     assert seen() == before
     assert "already complete" in capsys.readouterr().err
 
 
-def test_a_run_that_is_training_has_one_writer(
-    kinds: dict[str, Kind],
-    living: Callable[..., int],
-    silent: Callable[[], Any],
-    journal_of: Callable[[Path], Any],
-    tmp_path: Path,
-) -> None:
-    kind, folder = kinds["dropout-noise-plateau"], tmp_path / "run"
-    pid = living(kind.config, folder)
+@pytest.mark.fault("F28")
+def test_a_run_that_is_training_has_one_writer(kind: Kinds, tmp_path: Path) -> None:
+    one, folder = kind("dropout-noise-plateau"), tmp_path / "run"
+    pid = living(one.config, folder)
     wait_for_lines(folder, 3)
     with pytest.raises(Problem, match=f"process {pid} on") as caught:
-        go_on(folder, shown=silent())
+        go_on(folder, shown=Silent())
     assert (caught.value.code, caught.value.exit_code) == ("run-locked", 7)
     assert ended(pid) == 0
-    assert_same_end(folder, kind.reference, journal_of)
+    assert_same_end(folder, one.reference)
 
 
-def test_a_full_disk_stops_a_run_that_goes_on_later(
-    kinds: dict[str, Kind], living: Callable[..., int], journal_of: Callable[[Path], Any], tmp_path: Path
-) -> None:
-    kind, folder = kinds["dropout-noise-plateau"], tmp_path / "run"
+@pytest.mark.fault("F28")
+@pytest.mark.parametrize("pairs", [pytest.param(10, id="10"), pytest.param(50, id="50", marks=pytest.mark.slow)])
+def test_of_two_that_start_together_one_wins(pairs: int, kind: Kinds, tmp_path: Path) -> None:
+    """The other one is refused, whether it comes before, while or after the winner trains."""
+    one = kind("early-stopping")
+    for pair in range(pairs):
+        folder = tmp_path / str(pair)
+        assert sorted(ended(pid) for pid in [living(one.config, folder, fresh=True) for _ in range(2)]) == [0, 7]
+        assert_same_end(folder, one.reference)
+
+
+@pytest.mark.fault("F80")
+def test_children_of_a_killed_process_do_not_hold_its_lock(kind: Kinds, tmp_path: Path) -> None:
+    """A program that it had started outlives it, 20 times; the next life begins at once all the same."""
+    one, folder = kind("conv-crop-flip-batch-norm"), tmp_path / "run"
+    orphans = []
+    for life in range(20):
+        read, write = os.pipe()
+
+        def tell(what: str, number: int, split: str, write: int = write) -> None:
+            child = subprocess.Popen(["sleep", "300"], close_fds=False)
+            os.write(write, child.pid.to_bytes(4, "little"))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        assert ended(living(one.config, folder, Telling(tell))) == -signal.SIGKILL, life
+        orphans.append(int.from_bytes(os.read(read, 4), "little"))
+        os.close(read)
+        os.close(write)
+    try:
+        assert ended(living(one.config, folder)) == 0
+        for pid in orphans:
+            os.kill(pid, 0)  # it is still there
+    finally:
+        for pid in orphans:
+            os.kill(pid, signal.SIGKILL)
+    assert_same_end(folder, one.reference)
+
+
+@pytest.mark.fault("F30")
+def test_a_run_may_be_moved_between_two_lives(kind: Kinds, tmp_path: Path) -> None:
+    one, folder = kind("conv-crop-flip-batch-norm"), tmp_path / "run"
+    for step in (9, 21, 33):
+        assert ended(living(one.config, folder, dying(functools.partial(saved_at, step)))) == -signal.SIGKILL
+        folder = folder.rename(tmp_path / f"moved after {step}")
+    assert ended(living(one.config, folder)) == 0
+    assert_same_end(folder, one.reference)
+
+
+@pytest.mark.fault("F23")
+def test_a_full_disk_stops_a_run_that_goes_on_later(kind: Kinds, tmp_path: Path) -> None:
+    one, folder = kind("dropout-noise-plateau"), tmp_path / "run"
 
     def fill() -> None:
         write, saves = files.write_new, 0
@@ -332,59 +251,47 @@ def test_a_full_disk_stops_a_run_that_goes_on_later(
 
         checkpoint.write_new = full  # type: ignore[attr-defined]
 
-    assert ended(living(kind.config, folder, prepare=fill)) == 6
+    assert ended(living(one.config, folder, prepare=fill)) == 6
     status = RunFolder(folder).status()
     assert [status[key] for key in ("state", "exit_code", "resumable")] == ["failed", 6, True]
     assert len(checkpoint.steps(folder / "checkpoints")) in (2, 3), "two, and the best one"
-    assert ended(living(kind.config, folder)) == 0
-    assert_same_end(folder, kind.reference, journal_of)
+    assert ended(living(one.config, folder)) == 0
+    assert_same_end(folder, one.reference)
 
 
-def test_a_damaged_newest_checkpoint_costs_steps_and_no_bit(
-    kinds: dict[str, Kind],
-    living: Callable[..., int],
-    silent: Callable[[], Any],
-    journal_of: Callable[[Path], Any],
-    tmp_path: Path,
-) -> None:
-    kind, folder = kinds["conv-crop-flip-batch-norm"], tmp_path / "run"
-    deadly = Mortal(silent(), lambda what, number, split: (what, number) == ("saved", 30))
-    assert ended(living(kind.config, folder, deadly)) == -signal.SIGKILL
+@pytest.mark.fault("F13")
+def test_a_damaged_newest_checkpoint_costs_steps_and_no_bit(kind: Kinds, tmp_path: Path) -> None:
+    one, folder = kind("conv-crop-flip-batch-norm"), tmp_path / "run"
+    assert ended(living(one.config, folder, dying(functools.partial(saved_at, 30)))) == -signal.SIGKILL
     (folder / "checkpoints" / "step-00000030" / "state.safetensors").write_bytes(b"half")
-    told = silent()
+    told = Silent()
     outcome = go_on(folder, shown=told)
     assert outcome.state == "finished"
     assert told.warnings == ["checkpoint-skipped", "run-killed"]
-    assert_same_end(folder, kind.reference, journal_of)
+    assert_same_end(folder, one.reference)
 
 
 @pytest.mark.parametrize(
     ("old", "new"), [("out: 4", "out: 5"), ("device: cpu", "device: cpu\nprecision: float64")], ids=["shape", "type"]
 )
-def test_a_checkpoint_of_another_model_is_refused(
-    old: str, new: str, kinds: dict[str, Kind], living: Callable[..., int], silent: Callable[[], Any], tmp_path: Path
-) -> None:
-    kind, folder = kinds["conv-crop-flip-batch-norm"], tmp_path / "run"
-    deadly = Mortal(silent(), lambda what, number, split: what == "saved")
-    assert ended(living(kind.config, folder, deadly)) == -signal.SIGKILL
-    other = kind.config.read_text().replace(old, new)
-    assert other != kind.config.read_text()
+def test_a_checkpoint_of_another_model_is_refused(old: str, new: str, kind: Kinds, tmp_path: Path) -> None:
+    one, folder = kind("conv-crop-flip-batch-norm"), tmp_path / "run"
+    assert ended(living(one.config, folder, dying(lambda what, number, split: what == "saved"))) == -signal.SIGKILL
+    other = one.config.read_text().replace(old, new)
+    assert other != one.config.read_text()
     (folder / "config.yaml").write_text(other)
     with pytest.raises(Problem) as caught:
-        go_on(folder, shown=silent())
+        go_on(folder, shown=Silent())
     assert (caught.value.code, caught.value.exit_code) == ("checkpoint-model", 5)
     assert "in the checkpoint" in caught.value.why
 
 
-def test_numbers_that_are_not_finite_spoil_no_checkpoint(
-    kinds: dict[str, Kind], silent: Callable[[], Any], tmp_path: Path
-) -> None:
+def test_numbers_that_are_not_finite_spoil_no_checkpoint(tmp_path: Path) -> None:
     """A learning rate without bounds: exit status 4, the older checkpoints whole, every step of the journal finite."""
     config = tmp_path / "config.yaml"
-    text = kinds["early-stopping"].config.read_text().replace("lr: 0.1", "lr: 1.0e+30")
-    config.write_text(text)
+    config.write_text(CONFIGS["early-stopping"].replace("lr: 0.1", "lr: 1.0e+30"))
     with pytest.raises(Problem) as caught:
-        start(config, folder=tmp_path / "run", shown=silent())
+        start(config, folder=tmp_path / "run", shown=Silent())
     assert caught.value.exit_code == 4
     status = RunFolder(tmp_path / "run").status()
     assert (status["state"], status["exit_code"]) == ("failed", 4)
