@@ -120,6 +120,10 @@ class Silent:
     def warn(self, problem: Problem) -> None:
         self.warnings.append(problem.code)
 
+    def found(self, line: Mapping[str, Any]) -> None: ...
+
+    def health(self, lines: Any) -> None: ...
+
     def end(self, state: str, reason: str, results: Any, seconds: float, number: int) -> None: ...
 
 
