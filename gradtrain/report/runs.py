@@ -25,9 +25,9 @@ def _summary(path: Path) -> dict[str, Any]:
     unsaid = state in ("running", "killed")  # the status was written when the process began
     results: dict[str, dict[str, float]] = {}
     with contextlib.suppress(Problem):
-        lines = list(read(folder.journal))
-        step = lines[-1].get("step", step) if unsaid and lines else step
-        results |= evaluations(lines)
+        for line in read(folder.journal):
+            step = line.get("step", step) if unsaid else step
+            results |= evaluations([line])
     return {"state": state, "step": step, "results": results}
 
 
