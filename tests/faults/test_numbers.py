@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from gradtrain.problems import Problem
 from gradtrain.replay import replayed
 from gradtrain.start import go_on, start
 from gradtrain.storage import checkpoint
+
+from .rig import journal_of
 
 CONFIG = """
 name: numbers
@@ -37,13 +39,6 @@ evaluation: {every: 10 steps}
 logging: {every: 1 step}
 """
 STEPS = 40
-
-
-@pytest.fixture(autouse=True)
-def undisturbed() -> Iterator[None]:
-    """Runs seed torch's global generator; whoever comes next finds it as it was."""
-    with torch.random.fork_rng(devices=[]):
-        yield
 
 
 class Broken(torch.autograd.Function):
@@ -189,9 +184,7 @@ def test_f44_numbers_that_are_not_finite_reach_no_checkpoint(
         assert all_finite(folder)
 
 
-def test_f46_a_step_that_is_skipped_was_never_tried(
-    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
-) -> None:
+def test_f46_a_step_that_is_skipped_was_never_tried(tmp_path: Path, config: Any, poison: Any, silent: Any) -> None:
     """Weights, buffers and random numbers go on from where they were, and a resumed run leaves out the same steps."""
     path = config(policy("{skip: {share: 0.1}}"))
     poison({9: float("nan"), 10: float("inf"), 25: float("nan")})
@@ -204,7 +197,7 @@ def test_f46_a_step_that_is_skipped_was_never_tried(
     ]  # fmt: skip
     assert [line["step"] for line in journal_of(tmp_path / "a") if line["kind"] == "step"] == [*range(1, STEPS + 1)]
     assert all_finite(tmp_path / "a")
-    resumed(tmp_path, path, silent, journal_of, after=(7, 14, 21))
+    resumed(tmp_path, path, silent, after=(7, 14, 21))
 
 
 def test_f46_skipping_changes_nothing_but_the_number_of_the_step(
@@ -231,7 +224,7 @@ def test_f46_patience_with_skipping_ends(tmp_path: Path, config: Any, poison: An
 
 
 def test_f46_a_run_goes_back_and_leaves_out_the_data_that_led_there(
-    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+    tmp_path: Path, config: Any, poison: Any, silent: Any
 ) -> None:
     path = config(policy("{rollback: {rate: 0.5}}"))
     poison({18: float("nan"), 30: float("inf")})
@@ -242,11 +235,11 @@ def test_f46_a_run_goes_back_and_leaves_out_the_data_that_led_there(
     rates = {line["step"]: line["lr"] for line in lines if line["kind"] == "step"}
     assert [rates[step] for step in (17, 19, 29, 31)] == [0.02, 0.01, 0.01, 0.005]
     assert [*rates] == [*range(1, STEPS + 1)]
-    resumed(tmp_path, path, silent, journal_of, after=(7, 14, 21))
+    resumed(tmp_path, path, silent, after=(7, 14, 21))
 
 
 def test_f46_what_was_gone_back_to_is_what_the_checkpoint_held(
-    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+    tmp_path: Path, config: Any, poison: Any, silent: Any
 ) -> None:
     path = config(policy("rollback"), ("steps: 40", "steps: 12"))
     poison({12: float("nan")})
@@ -266,7 +259,7 @@ def test_f47_a_run_goes_back_three_times_and_no_more(tmp_path: Path, config: Any
     assert shown.warnings.count("nonfinite") == 3
 
 
-def resumed(place: Path, path: Path, silent: Any, journal_of: Any, after: tuple[int, ...]) -> None:
+def resumed(place: Path, path: Path, silent: Any, after: tuple[int, ...]) -> None:
     """A run that is stopped after a checkpoint and resumed ends as `place / "a"` did, which nobody stopped."""
 
     class Halted(Exception):
@@ -313,31 +306,29 @@ OTHERS = {
 @pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.parametrize("chosen", ["skip", "{rollback: {rate: 0.5}}"])
 def test_f46_both_policies_work_with(
-    kind: str, chosen: str, tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+    kind: str, chosen: str, tmp_path: Path, config: Any, poison: Any, silent: Any
 ) -> None:
     path = config(OTHERS[kind], policy(chosen))
     poison({12: float("nan"), 26: float("nan")}, gradient=True)
     assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
     assert len([line for line in journal_of(tmp_path / "a") if line["kind"] == "nonfinite"]) == 2
-    resumed(tmp_path, path, silent, journal_of, after=(14,))
+    resumed(tmp_path, path, silent, after=(14,))
 
 
-def test_f46_lbfgs_goes_back_with_a_smaller_rate(
-    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
-) -> None:
+def test_f46_lbfgs_goes_back_with_a_smaller_rate(tmp_path: Path, config: Any, poison: Any, silent: Any) -> None:
     path = config(
         ("adam: {lr: 0.02}", "lbfgs: {lr: 0.5, max_iter: 3}"), ("batch_size: 12", "batch_size: full"),
         policy("{rollback: {rate: 0.5}}"), ("{dropout: 0.2}, ", ""), ("  augment: [{noise: 0.1}]\n", ""),
     )  # fmt: skip
     poison({12: float("nan")})
     assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
-    resumed(tmp_path, path, silent, journal_of, after=(7,))
+    resumed(tmp_path, path, silent, after=(7,))
 
 
 @pytest.mark.parametrize("update", ["generator", "discriminator"])
 @pytest.mark.parametrize("chosen", ["skip", "rollback"])
 def test_f46_both_policies_work_with_several_updates(
-    update: str, chosen: str, tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+    update: str, chosen: str, tmp_path: Path, config: Any, poison: Any, silent: Any
 ) -> None:
     path = config(policy(chosen), text=GAN)
     poison({8: float("nan")}, task=_Gan, update=update)
@@ -372,15 +363,13 @@ logging: {every: 1 step}
 """
 
 
-def test_f46_a_run_goes_back_into_the_phase_before(
-    tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
-) -> None:
+def test_f46_a_run_goes_back_into_the_phase_before(tmp_path: Path, config: Any, poison: Any, silent: Any) -> None:
     path = config(policy("rollback"), text=PHASES)
     poison({14: float("nan")})
     assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
     counts = [float(value) for name, value in tensors(tmp_path / "a", 20).items() if name.endswith(".step")]
     assert set(counts) == {6.0}  # the steps 15 to 20: the optimizer of the second phase began anew
-    resumed(tmp_path, path, silent, journal_of, after=(8,))
+    resumed(tmp_path, path, silent, after=(8,))
 
 
 DIVERGING = """
@@ -450,7 +439,7 @@ def test_a_run_without_a_crash_has_nothing_to_replay(tmp_path: Path, config: Any
 
 @pytest.mark.parametrize("number", several(4, 20))
 def test_f45_a_spike_of_the_gradient_is_told_once(
-    number: int, tmp_path: Path, config: Any, poison: Any, silent: Any, journal_of: Any
+    number: int, tmp_path: Path, config: Any, poison: Any, silent: Any
 ) -> None:
     step = random.Random(f"spike {number}").randint(22, STEPS)
     poison({step: 3e4})
@@ -462,7 +451,7 @@ def test_f45_a_spike_of_the_gradient_is_told_once(
 
 
 @pytest.mark.parametrize("number", several(4, 20))
-def test_f45_a_clean_run_has_no_spike(number: int, tmp_path: Path, config: Any, silent: Any, journal_of: Any) -> None:
+def test_f45_a_clean_run_has_no_spike(number: int, tmp_path: Path, config: Any, silent: Any) -> None:
     shown = silent()
     rule = ["adam: {lr: 0.02}", "sgd: {lr: 0.1, momentum: 0.9}"][number % 2]
     path = config(

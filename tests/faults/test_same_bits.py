@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,6 +12,8 @@ import torch
 from gradtrain.report.display import Lines
 from gradtrain.start import start
 from gradtrain.storage import checkpoint
+
+from .rig import CONFIGS, journal_of
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = {
@@ -28,10 +29,9 @@ SLOW = {"sort-gpt", "wgan-gp", "digits-mlp", "early-stopping"}
 
 
 @pytest.fixture(autouse=True)
-def undisturbed() -> Iterator[None]:
-    """Runs seed torch's global generator, and one is told to refuse what is not deterministic."""
-    with torch.random.fork_rng(devices=[]):
-        yield
+def as_before() -> Iterator[None]:
+    """One run is told to refuse what is not deterministic; whoever comes next is not."""
+    yield
     torch.use_deterministic_algorithms(False)
 
 
@@ -41,8 +41,6 @@ def undisturbed() -> Iterator[None]:
 def test_f50_f51_three_runs_of_a_config_are_the_same_bit_by_bit(
     name: str,
     tmp_path: Path,
-    configs: Mapping[str, str],
-    journal_of: Callable[[Path], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The third run is one in which torch refuses operations that it knows not to be deterministic: none is met."""
@@ -50,7 +48,7 @@ def test_f50_f51_three_runs_of_a_config_are_the_same_bit_by_bit(
     path = ROOT / "configs" / f"{name}.yaml"
     if name in KINDS:
         path = tmp_path / "config.yaml"
-        path.write_text(configs[name])
+        path.write_text(CONFIGS[name])
     kept = []
     for number in range(3):
         torch.manual_seed(number)
