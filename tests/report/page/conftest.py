@@ -159,6 +159,12 @@ class Browser:
                 found.append(json.dumps(about["args"])[:500])
         return found
 
+    def hears(self, words: str) -> None:
+        """Wait for a complaint that holds these words: the policy's are told from outside of the page."""
+        until = time.monotonic() + PATIENCE
+        while not any(words in line for line in self.complaints()):
+            assert time.monotonic() < until, f"never said: {words}"
+
     def requests(self) -> list[str]:
         """The URLs that the page asked for, itself aside."""
         sent = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
