@@ -61,7 +61,7 @@ def _said(ledger: Ledger) -> Iterator[None]:
     """A function that raises in the middle of its proof is refused; what was found before stays."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         note = f"it was called before and now raises {type(error).__name__}: {first_line(error)}"
         ledger.write("call", "fail", note=note, sample=0, point="the point given")
 

@@ -156,6 +156,8 @@ BAD: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "raises AssertionError": (raises(AssertionError("no")), (numbers(),)),
     "raises StopIteration": (raises(StopIteration()), (numbers(),)),
     "raises NotImplementedError": (raises(NotImplementedError()), (numbers(),)),
+    "ends the program": (raises(SystemExit(0)), (numbers(),)),
+    "ends the program at its tenth call": (raises(SystemExit(0), 10), (numbers(),)),
     "never returns from itself": (recursive, (numbers(),)),
     "returns text": (lambda x: "a number", (numbers(),)),
     "returns None": (lambda x: None, (numbers(),)),
