@@ -7,6 +7,7 @@ changed. The tables, arrays and texts of data have a test of their own (`tests/c
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -158,14 +159,14 @@ def grafted(text: str, draw: random.Random) -> str:
         if what == 0:
             del box[key]
         elif what == 1 and isinstance(box, dict):
-            box[draw.choice(("x", "lr", "layers", "params", "", key[1:], key.upper()))] = box[key]
+            box[draw.choice(("x", "lr", "layers", "params", "", key[1:], key.upper()))] = copy.deepcopy(box[key])
         elif what == 2:
-            box[key] = draw.choice(other)
+            box[key] = copy.deepcopy(draw.choice(other))
         elif what == 3:
-            box[key] = [box[key], box[key]]
+            box[key] = [box[key], copy.deepcopy(box[key])]
         else:
-            box[key] = draw.choice(ODD)
-    return dump(json.loads(json.dumps(tree)))  # apart: no value stands in itself
+            box[key] = copy.deepcopy(draw.choice(ODD))
+    return dump(tree)
 
 
 @amounts
@@ -186,7 +187,7 @@ def drawn(schema: dict[str, Any], draw: random.Random, depth: int = 0) -> Any:
     if "enum" in schema:
         return draw.choice(schema["enum"])
     if draw.random() < 0.01:
-        return draw.choice(ODD)
+        return copy.deepcopy(draw.choice(ODD))
     kind = schema.get("type", "string")
     match draw.choice(kind) if isinstance(kind, list) else kind:
         case "object":
@@ -222,7 +223,7 @@ def from_schema(draw: random.Random) -> str:
     """A config with all sections that a run needs."""
     sections = SCHEMA["properties"]
     keys = {"name", "data", "model", "optimizer", "training", *draw.sample([*sections], 4)} - {"extends", "profiles"}
-    return dump(json.loads(json.dumps({key: drawn(sections[key], draw) for key in sections if key in keys})))
+    return dump({key: drawn(sections[key], draw) for key in sections if key in keys})
 
 
 @amounts
@@ -272,7 +273,7 @@ def odd_json(data: bytes, draw: random.Random) -> bytes:
         if draw.random() < 0.2:
             del box[key]
         else:
-            box[key] = draw.choice([*ODD, 10**400, "\x1b[2J", [ODD], {"a": {"b": []}}])
+            box[key] = copy.deepcopy(draw.choice([*ODD, 10**400, "\x1b[2J", [ODD], {"a": {"b": []}}]))
     return json.dumps(tree).encode()
 
 
