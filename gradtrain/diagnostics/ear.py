@@ -109,5 +109,7 @@ class Ear:
             output.register_hook(functools.partial(self._answered, one))  # type: ignore[no-untyped-call]
 
     def _answered(self, one: Heard, gradient: Tensor) -> None:
-        gradient = gradient.detach()
-        one.gradient = gradient / self.scale if self.scale != 1.0 else gradient
+        """What is answered twice is differentiated within the forward pass too: neither answer is the total's."""
+        one.answers += 1
+        gradient = gradient.detach() / self.scale if self.scale != 1.0 else gradient.detach()
+        one.gradient = gradient if one.answers == 1 else None

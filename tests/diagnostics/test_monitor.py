@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from gradtrain.config.load import read
+from gradtrain.diagnostics.ear import Ear
 from gradtrain.diagnostics.monitor import Monitor
 from gradtrain.problems import Problem
 from gradtrain.report.compare import differences
@@ -208,3 +209,15 @@ def test_a_step_that_was_not_made_is_not_looked_at(tmp_path: Path) -> None:
     lost = Step(1, {}, {}, torch.tensor(1.0), torch.tensor(math.nan), 0.1)
     assert monitor.after(lost, parts.phases[0], True) == []
     assert not any(module._forward_hooks for module in parts.networks["model"].modules())
+
+
+def test_what_is_differentiated_twice_has_no_gradient_of_its_own() -> None:
+    """A loss of derivatives: what comes back to an output in the forward pass is not the gradient of the total."""
+    network = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    ear = Ear({"model": network})
+    ear.attach()
+    x = torch.rand(5, 1, requires_grad=True)
+    (slope,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+    slope.square().mean().backward()
+    ear.detach()
+    assert [heard.gradient for heard in list(ear.heard["model"].values())[:2]] == [None, None]

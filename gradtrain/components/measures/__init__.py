@@ -53,6 +53,8 @@ class Heard:
     """The gradient of the total by the output."""
     inputs: tuple[Any, ...] = ()
     """Everything that the module was called with."""
+    answers: int = 0
+    """How often a gradient came back to the output."""
 
 
 @dataclass

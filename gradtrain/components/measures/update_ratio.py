@@ -48,7 +48,7 @@ class UpdateRatio(Measure):
         past["most"] = max(usual, past.get("most", 0.0))
         name, (worst, layer) = max(ratios.items(), key=lambda item: item[1][0])
         told = f"a step moves the matrices by {usual:.2g} of their length (median; `{name}` by {worst:.2g})"
-        grown = progress.falls and progress.fallen < -0.05 and look.step > 1
+        grown = progress.falls and progress.fallen < -0.25 and look.step > 1
         suspect = look.step == 1 and usual > self.wild  # a first step may be long by the rule's own start
         excess = usual / self.high if grown or suspect else 0.1 * usual / self.wild
         if excess >= 0.7:
