@@ -22,6 +22,7 @@ from gradtrain.report.display import Lines
 from gradtrain.run import execute
 from gradtrain.start import prepare, start
 from gradtrain.storage.folder import RunFolder
+from gradtrain.training.stop import Stop
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parents[1] / "configs"
@@ -109,7 +110,7 @@ def planted(text: str, folder: Path, plant: Callable[[Parts], None]) -> Found:
     path.write_text(text)
     run, parts, warnings = prepare(read(path), folder)
     plant(parts)
-    execute(run, parts, RunFolder.create(folder / "run"), Lines(io.StringIO()), warnings)
+    execute(run, parts, RunFolder.create(folder / "run"), Lines(io.StringIO()), warnings, Stop())
     return began(folder / "run")
 
 
