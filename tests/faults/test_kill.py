@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gradtrain.problems import Problem
+from gradtrain.problems import Problem, flatten
 from gradtrain.start import go_on, start
 from gradtrain.storage import checkpoint, files
 from gradtrain.storage.folder import RunFolder
@@ -280,10 +280,14 @@ def test_a_checkpoint_of_another_model_is_refused(old: str, new: str, kind: Kind
     other = one.config.read_text().replace(old, new)
     assert other != one.config.read_text()
     (folder / "config.yaml").write_text(other)
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ExceptionGroup) as caught:
         go_on(folder, shown=Silent())
-    assert (caught.value.code, caught.value.exit_code) == ("checkpoint-model", 5)
-    assert "in the checkpoint" in caught.value.why
+    assert [(problem.code, problem.exit_code) for problem in flatten(caught.value)] == [("config-changed", 5)]
+    key = "out" if "out" in new else "precision"
+    with pytest.raises(Problem) as refused:
+        go_on(folder, shown=Silent(), allowed=[f"model.layers.0.{key}" if key == "out" else key])
+    assert (refused.value.code, refused.value.exit_code) == ("checkpoint-model", 5)
+    assert "in the checkpoint" in refused.value.why
 
 
 def test_numbers_that_are_not_finite_spoil_no_checkpoint(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def calls_of_a_save(root: Path, step: int) -> list[tuple[str, tuple[Any, ...]]]:
     return recorded
 
 
+@pytest.mark.fault("F02", "F09")
 def test_a_kill_at_every_call_leaves_a_whole_newest_checkpoint(root: Path) -> None:
     total, step, seen = len(calls_of_a_save(root, 4)), 4, set()
     assert total >= 20
@@ -120,6 +121,7 @@ def test_a_kill_at_every_call_leaves_a_whole_newest_checkpoint(root: Path) -> No
     assert seen == {0, 1}, "some kills came before the commit, some after it"
 
 
+@pytest.mark.fault("F03")
 def test_bytes_are_on_the_disk_before_the_rename_and_the_rename_before_the_return(root: Path) -> None:
     places: dict[int, Path] = {}
     order: list[tuple[str, str]] = []
@@ -157,6 +159,7 @@ def test_bytes_are_on_the_disk_before_the_rename_and_the_rename_before_the_retur
     assert retired > committed + 1, "an old one goes only when the new one is committed"
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize("name", ["open", "write", "fsync", "rename", "mkdir"])
 @pytest.mark.parametrize(
     ("number", "code"),
@@ -197,6 +200,7 @@ def test_an_error_at_every_call_is_named_and_the_older_ones_stay(root: Path, nam
     assert name in up_to_commit
 
 
+@pytest.mark.fault("F23")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["ENOSPC", "EDQUOT"])
 def test_a_full_disk_is_tried_again_after_a_purge(tmp_path: Path, number: int) -> None:
     """Room for so many: older ones go down to two and the protected one, never the newest."""
@@ -231,6 +235,7 @@ def test_an_error_while_an_old_one_is_deleted_does_not_stop_a_run(root: Path) ->
     assert checkpoint.steps(root) == [1, 4, 5]
 
 
+@pytest.mark.fault("F31")
 def test_a_folder_that_is_gone_is_not_made_again(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     gone = tmp_path_factory.mktemp("gone") / "checkpoints"
     with pytest.raises(Problem, match="ENOENT") as caught:

@@ -70,6 +70,7 @@ def test_bytes_reach_the_disk_before_the_name_and_the_name_before_the_return(
     assert calls == ["file", "rename", "folder"]
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "rename"])
 @pytest.mark.parametrize("number", CODES, ids=errno.errorcode.get)
 def test_an_error_of_the_system_is_named_and_the_old_file_stays(
@@ -93,6 +94,7 @@ def test_an_error_of_the_system_is_named_and_the_old_file_stays(
     assert os.listdir(tmp_path) == ["status.json"]
 
 
+@pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe"])
 def test_only_regular_files_are_written_and_read(tmp_path: Path, kind: str) -> None:
     path, other = tmp_path / "target", tmp_path / "other"

@@ -132,6 +132,7 @@ def test_no_journal_and_a_linked_one(path: Path, tmp_path: Path) -> None:
     assert (tmp_path / "other").read_bytes() == b"precious"
 
 
+@pytest.mark.fault("F24")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 @pytest.mark.parametrize("part", [0, 5], ids=["nothing", "half a line"])
 def test_a_full_disk_leaves_a_gap_that_is_told(
