@@ -56,10 +56,11 @@ class Stop:
 
     @contextlib.contextmanager
     def patiently(self) -> Iterator[None]:
-        """In here signals wait until they are asked for by `check`."""
+        """In here signals wait until they are asked for by `check`. Raises `Interrupted` for one that came before."""
         before, self.patient = self.patient, True
         try:
-            self.check()
+            if not before:
+                self.check()
             yield
         finally:
             self.patient = before

@@ -134,6 +134,7 @@ class Kind(NamedTuple):
     seconds: float
 
 
+MEMORY = Path("/dev/shm")
 NAMES = ["dropout-noise-plateau", "conv-crop-flip-batch-norm", "average-of-the-weights", "early-stopping"]
 
 

@@ -67,7 +67,7 @@ def assert_interrupted(folder: Path, number: int) -> None:
 
 @pytest.mark.fault("F32", "F33", "F35")
 @pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
-@pytest.mark.parametrize("times", [pytest.param(8, id="8"), pytest.param(100, id="100", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [pytest.param(5, id="5"), pytest.param(100, id="100", marks=pytest.mark.slow)])
 def test_a_signal_at_random_times_changes_no_bit(
     number: signal.Signals, times: int, kind: Kinds, tmp_path: Path
 ) -> None:
@@ -247,7 +247,7 @@ def test_a_second_interrupt_ends_at_once(kind: Kinds, tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("F33")
-@pytest.mark.parametrize("times", [pytest.param(10, id="10"), pytest.param(50, id="50", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [pytest.param(5, id="5"), pytest.param(50, id="50", marks=pytest.mark.slow)])
 def test_two_interrupts_at_random_times_spoil_nothing(times: int, kind: Kinds, tmp_path: Path) -> None:
     draw, one = random.Random(times), kind("early-stopping")
     for life in range(times):
@@ -356,14 +356,23 @@ def test_a_signal_while_data_is_read_leaves_nothing(number: signal.Signals, kind
 
 
 @pytest.mark.fault("F32")
-def test_a_signal_between_the_folder_and_the_first_step_leaves_a_run_to_resume(kind: Kinds, tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["the folder is made", "the run begins"])
+def test_a_signal_between_the_folder_and_the_first_step_leaves_a_run_to_resume(
+    when: str, kind: Kinds, tmp_path: Path
+) -> None:
     one, folder = kind("dropout-noise-plateau"), tmp_path / "run"
 
-    class Beginning(Telling):
-        def begin(self, plan: Any) -> None:
-            send(signal.SIGTERM)
+    def prepare() -> None:
+        owner, name = (RunFolder, "begin") if when == "the folder is made" else (Telling, "begin")
+        original = getattr(owner, name)
 
-    assert ended(living(one.config, folder, Beginning(lambda *event: None))) == 143
+        def begin(self: Any, *words: Any) -> None:
+            send(signal.SIGTERM)
+            original(self, *words)
+
+        setattr(owner, name, begin)
+
+    assert ended(living(one.config, folder, Telling(lambda *event: None), prepare=prepare)) == 143
     status = RunFolder(folder).status()
     assert [status[key] for key in ("state", "step", "reason")] == ["interrupted", 0, "SIGTERM, before the first step"]
     assert checkpoint.steps(folder / "checkpoints") == []
