@@ -13,6 +13,7 @@ from torch import Tensor
 from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
+from gradtrain.eager import plain_step
 from gradtrain.memory import Memory, kept
 from gradtrain.problems import Place, Problem
 from gradtrain.storage import checkpoint
@@ -77,7 +78,7 @@ def remembered(update: Update) -> int:
         p.grad = torch.empty_like(p)
     try:
         optimizer = update.rule.build([{"params": like, "lr": update.rule.lr}])
-        optimizer.step(lambda: torch.empty((), device="meta"))  # type: ignore[arg-type, return-value]
+        plain_step(optimizer)(lambda: torch.empty((), device="meta"))
     except (RuntimeError, TypeError):
         return 0
     memory = (value for entries in optimizer.state.values() for value in entries.values())
