@@ -13,7 +13,7 @@ from torch import Tensor
 from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
-from gradtrain.eager import plain_step
+from gradtrain.eager import plain_step, spare_the_compiler
 from gradtrain.memory import Memory, kept
 from gradtrain.problems import Place, Problem
 from gradtrain.storage import checkpoint
@@ -76,6 +76,7 @@ def remembered(update: Update) -> int:
     like = [torch.empty_like(p, device="meta", requires_grad=True) for p in update.parameters]
     for p in like:
         p.grad = torch.empty_like(p)
+    spare_the_compiler()
     try:
         optimizer = update.rule.build([{"params": like, "lr": update.rule.lr}])
         plain_step(optimizer)(lambda: torch.empty((), device="meta"))
