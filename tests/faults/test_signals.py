@@ -66,7 +66,6 @@ def assert_interrupted(folder: Path, number: int) -> None:
 
 
 @pytest.mark.fault("F32", "F33", "F35")
-@pytest.mark.xfail(strict=False, reason="a signal between the folder and its status leaves an empty folder, rarely")
 @pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
 @pytest.mark.parametrize("times", [pytest.param(5, id="5"), pytest.param(100, id="100", marks=pytest.mark.slow)])
 def test_a_signal_at_random_times_changes_no_bit(
