@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -22,11 +24,20 @@ class Missing(Exception):
     """The function does not offer this mode; the text is its own."""
 
 
+@contextlib.contextmanager
+def dual_level() -> Iterator[None]:
+    """Within it numbers may carry tangents. At its first use torch warns of a compiler of its own; that is no news."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*torch.jit.script", DeprecationWarning)
+        with torch.autograd.forward_ad.dual_level():
+            yield
+
+
 def tangents(probe: Probe, direction: Values) -> dict[str, Tensor]:
     """Forward mode: output → derivative along the direction. Raises `Missing` where an operator has none."""
     forward = torch.autograd.forward_ad
     try:
-        with forward.dual_level():
+        with dual_level():
             point = {
                 name: dual(leaf, direction[name], grad=True) if name in direction else leaf.detach()
                 for name, leaf in probe.leaves.items()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gradtrain.gradcheck.finding import Ledger
-from gradtrain.gradcheck.modes import Missing, dual, shaken, stays
+from gradtrain.gradcheck.modes import Missing, dual, dual_level, shaken, stays
 from gradtrain.gradcheck.probe import Probe, Values
 from gradtrain.gradcheck.reverse import Pull, Weights, decide, drowned, rounding_within, turns
 
@@ -243,7 +243,7 @@ def _dual_over(probe: Probe, u: Values, v: Values, weights: Weights) -> float:
     """<v, tangent of the gradient along u>."""
     forward = torch.autograd.forward_ad
     names = list(u)
-    with forward.dual_level():
+    with dual_level():
         point = {
             name: dual(leaf, u[name], grad=True) if name in u else leaf.detach() for name, leaf in probe.leaves.items()
         }
