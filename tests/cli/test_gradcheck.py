@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from gradtrain import registry
 from gradtrain.cli import run
 from gradtrain.components.losses.huber import Huber
 from gradtrain.lazy import Tensor
@@ -92,7 +93,10 @@ training: {steps: 5}
 
 
 @pytest.fixture
-def part(tmp_path: Path) -> Callable[[str], str]:
+def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Writes a file of components; what a command registers of it is forgotten afterwards."""
+    monkeypatch.setattr(registry, "_plugins", {})
+
     def write(factor: str) -> str:
         path = tmp_path / f"mine{factor}.py"
         path.write_text(PART.replace("FACTOR", factor), "utf-8")
