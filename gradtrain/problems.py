@@ -208,7 +208,7 @@ def out_of_memory(error: BaseException) -> Problem | None:
         return None
     asked = re.search(r"allocate (\d[\d.]*) ?(bytes|[KMGT]i?B)", said)
     size = (
-        f": {_bytes(int(asked[1])) if asked[2] == 'bytes' else f'{asked[1]} {asked[2]}'} were asked for"
+        f": {amount(int(asked[1])) if asked[2] == 'bytes' else f'{asked[1]} {asked[2]}'} were asked for"
         if asked
         else ""
     )
@@ -220,10 +220,10 @@ def out_of_memory(error: BaseException) -> Problem | None:
     )
 
 
-def _bytes(count: float) -> str:
-    """A size as people say it."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} TiB"
+def amount(size: float) -> str:
+    """A number of bytes as people say it: `512 bytes`, `1.5 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.4g} TB"

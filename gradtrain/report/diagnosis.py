@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from gradtrain.diagnostics.checkup import Cost, Diagnosis, Sweep
-from gradtrain.problems import safe
+from gradtrain.problems import amount, safe
 from gradtrain.report.charts import drawn
 from gradtrain.report.display import clock, number
 
@@ -33,7 +33,7 @@ def page(found: Diagnosis, width: int, charts: bool) -> Iterator[Text]:
         name = f"{update.update}: " if len(found.gradients) > 1 else ""
         yield from _lines(f"{name}{update.says}", width)
     yield Text("")
-    yield from _cost(found.cost)
+    yield from _cost(found.cost, width)
     yield Text("")
     yield from _sweep(found.sweep, width, charts)
     yield Text("")
@@ -56,7 +56,7 @@ def _lines(text: str, width: int, further: str = "  ") -> Iterator[Text]:
         yield Text(line)
 
 
-def _cost(cost: Cost) -> Iterator[Text]:
+def _cost(cost: Cost, width: int) -> Iterator[Text]:
     yield _heading("time and memory")
     if not math.isfinite(cost.step):
         yield Text("  no step could be timed")
@@ -69,10 +69,9 @@ def _cost(cost: Cost) -> Iterator[Text]:
     whole = clock(cost.training + cost.evaluating)
     share = cost.evaluating / (cost.training + cost.evaluating)
     yield Text(f"  the whole run: about {whole} for {cost.steps:,} steps, {share:.0%} of it evaluation")
-    yield Text(
-        f"  memory: weights {_bytes(cost.weights)}, optimizer {_bytes(cost.optimizer)}, kept for backward "
-        f"{_bytes(cost.graph)}, peak {_bytes(cost.peak)}"
-    )
+    memory = (("weights", cost.weights), ("optimizer", cost.optimizer), ("kept for backward", cost.graph))
+    told = ", ".join(f"{what} {amount(size)}" for what, size in memory)
+    yield from _lines(f"memory: {told}, peak {amount(cost.peak)}", width, "    ")
 
 
 def _sweep(sweep: Sweep, width: int, charts: bool) -> Iterator[Text]:
@@ -95,11 +94,3 @@ def _bar(share: float) -> str:
 
 def _short(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

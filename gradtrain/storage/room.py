@@ -6,7 +6,7 @@ import os
 import resource
 from pathlib import Path
 
-from gradtrain.problems import Place, Problem
+from gradtrain.problems import Place, Problem, amount
 from gradtrain.storage.files import refused
 
 
@@ -21,28 +21,20 @@ def look(root: Path, size: int, count: int) -> list[Problem]:
         raise refused(error, root) from None
     free = system.f_bavail * system.f_frsize
     longest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    needs = f"a checkpoint takes about {_amount(size)}"
+    needs = f"a checkpoint takes about {amount(size)}"
     if longest != resource.RLIM_INFINITY and size > longest:
         raise Problem(
             "disk-full",
-            f"{needs}, a file of this process may have {_amount(longest)}",
+            f"{needs}, a file of this process may have {amount(longest)}",
             Place(str(root)),
             "the limit of the shell (`ulimit -f`) is lower",
             "raise the limit, or train a smaller model",
         )
     if not system.f_blocks or size * count <= free:  # some network file systems do not know their size
         return []
-    said = f"{needs}, {_amount(free)} are free"
+    said = f"{needs}, {amount(free)} are free"
     if size > free:
         raise Problem("disk-full", said, Place(str(root)), "not even one fits", "free some space, or write elsewhere")
     why = f"up to {count} of them are kept"
     return [Problem("disk-tight", said, Place(str(root)), why, "free some space, or lower `checkpoint.keep`",
                     severity="warning")]  # fmt: skip
-
-
-def _amount(size: int) -> str:
-    """`512 bytes`, `1.5 MB`."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.3g} {name}"
-    return f"{size} bytes"

@@ -483,7 +483,7 @@ def test_f48_memory_that_is_refused_ends_with_6_and_leaves_a_run_to_resume(
         patch.setattr(_Supervised, "losses", greedy)
         problem = refused(lambda: start(config(), folder=tmp_path / "a", shown=silent()))
     assert (problem.code, problem.exit_code) == ("out-of-memory", 6)
-    assert problem.what == "there is not enough memory: 4096 TiB were asked for"
+    assert problem.what == "there is not enough memory: 4504 TB were asked for"
     assert "batch_size" in problem.help
     status = json.loads((tmp_path / "a" / "status.json").read_text())
     assert (status["state"], status["exit_code"], status["step"], status["resumable"]) == ("failed", 6, 19, True)
