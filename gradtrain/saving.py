@@ -7,6 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
 from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
@@ -68,8 +71,14 @@ def room(folder: RunFolder, run: Run, parts: Parts, phase: Phase) -> list[Proble
 
 
 def remembered(update: Update) -> int:
-    """Bytes that an optimizer may remember: two numbers for every weight, as Adam does; few rules keep more."""
-    return 2 * sum(p.nbytes for p in update.parameters)
+    """Bytes that an optimizer will remember, as its published rule begins; 0 for one that searches (L-BFGS).
+
+    torch's own first step would tell the same, and import the compiler on its way (a second).
+    """
+    if update.rule.closure:
+        return 0
+    like = (torch.empty_like(p, device="meta") for p in update.parameters)
+    return sum(value.nbytes for p in like for value in update.rule.init(p).values() if isinstance(value, Tensor))
 
 
 def restore(
