@@ -262,7 +262,7 @@ class Rising:
 def _sweep(run: Run, parts: Parts, beginning: Beginning, count: int) -> Sweep:
     """One step at each of `count` rates, until the loss has diverged."""
     phase = beginning.phase
-    configured = max(phase.rate.at(phase.start + (phase.end - phase.start) * i // 64) for i in range(64))
+    configured = phase.peak
     reason = (
         f"`{run.objective.name()}` minimises nothing whose size is progress" if not run.objective.ranked
         else "the rule evaluates the loss several times a step" if any(u.rule.closure for u in phase.updates)
@@ -325,7 +325,9 @@ def _watch(run: Run, parts: Parts, beginning: Beginning, seconds: float) -> tupl
             monitor.before(number)
     except NonFinite as error:
         at = {"name": "nonfinite", "network": "", "layer": "", "since": number + 1}
-        why = {"evidence": str(error), "cause": "the run stops there", "remedy": "optimizer with a lower `lr`"}
+        rule, lower = phase.updates[-1].rule, phase.peak / 10
+        remedy = f"optimizer: {{{rule.name()}: {{lr: {lower:.2g}}}}}"
+        why = {"evidence": str(error), "cause": "the steps are too large, or a sample is no number", "remedy": remedy}
         found.append({"kind": "finding", "step": number + 1, "event": "began", **at, **why})
     monitor.ear.detach()
     beginning.restore()

@@ -16,9 +16,6 @@ from gradtrain.training.phase import Phase
 from gradtrain.training.selectors import Named
 from gradtrain.training.update import Update
 
-MOMENTS = 64
-"""Steps at which the schedule of a phase is asked for its highest rate."""
-
 
 class Owner(NamedTuple):
     """Who moves a parameter."""
@@ -39,7 +36,6 @@ class Looks:
             role: [n for n in parts.parameters if not several or n.name.startswith(f"{role}.")]
             for role in parts.networks
         }
-        self.peaks: dict[int, float] = {}
 
     def at(
         self,
@@ -68,7 +64,7 @@ class Looks:
                     layers=list(heard.get(role, {}).values()),
                     progress=progress,
                     rate=step.rate,
-                    peak=self.peak(phase),
+                    peak=phase.peak,
                     norm=None if update is None or update.norm is None else float(update.norm),
                     clip=None if update is None else update.clip_norm,
                     samples=self.parts.splits["train"].size // (1 if update is None else update.accumulate),
@@ -98,14 +94,6 @@ class Looks:
             options=owner.group if owner else {},
             parts=parts.get(key, ()),
         )
-
-    def peak(self, phase: Phase) -> float:
-        """The highest learning rate of a phase."""
-        if phase.start not in self.peaks:
-            length = max(1, phase.end - phase.start)
-            moments = {phase.start + length * i // MOMENTS for i in range(MOMENTS)}
-            self.peaks[phase.start] = max(phase.rate.at(moment) for moment in moments)
-        return self.peaks[phase.start]
 
 
 def _owners(phase: Phase) -> Iterator[tuple[int, Owner]]:

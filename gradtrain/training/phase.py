@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from torch import Tensor
 from gradtrain.training.penalties import Penalties
 from gradtrain.training.schedule import LearningRate
 from gradtrain.training.update import Update
+
+MOMENTS = 64
+"""Steps at which the schedule of a phase is asked for its highest rate."""
 
 
 @dataclass
@@ -27,6 +31,12 @@ class Phase:
     """Parameters that change."""
     resting: Sequence[Tensor]
     """Parameters that do not, in this phase or ever."""
+
+    @functools.cached_property
+    def peak(self) -> float:
+        """The highest learning rate of the phase, as its schedule says before it has observed anything."""
+        length = max(1, self.end - self.start)
+        return max(self.rate.at(self.start + length * i // MOMENTS) for i in range(MOMENTS))
 
     @property
     def distinct(self) -> list[Update]:
