@@ -104,6 +104,23 @@ def test_an_update_pays_for_its_own_weights_only(parts) -> None:
     assert paid == {"critic": [["critic.0.weight", "critic.1.weight"]], "generator": [["generator.0.weight"]]}
 
 
+NORMED = ONE.replace("relu", "batch_norm, relu")
+
+
+@pytest.mark.parametrize(
+    ("params", "reached"),
+    [
+        ("", ["0.weight", "3.weight"]),
+        (", params: all", ["0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias"]),
+    ],
+)
+def test_a_penalty_spares_biases_and_norms_unless_it_is_told_otherwise(parts, params, reached) -> None:
+    """U31: what reaches every parameter is written so."""
+    made = parts(NORMED + f"regularization: [{{l2: 0.1{params}}}]\noptimizer: {{sgd: 0.1}}\ntraining: {{steps: 1}}\n")
+    (entries,) = made.phases[0].penalties.by_update.values()
+    assert [names(made, tensors) for *_, tensors in entries] == [reached]
+
+
 def test_a_frozen_network_has_no_update(parts) -> None:
     text = ONE.replace("model: {", "model: {frozen: true, ") + "optimizer: {sgd: 0.1}\ntraining: {steps: 1}\n"
     with pytest.raises(Problem) as caught:

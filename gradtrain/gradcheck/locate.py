@@ -17,6 +17,9 @@ from gradtrain.gradcheck.singular import unit_direction
 ALL = 64
 """Up to so many elements each one is measured; larger tensors are bisected."""
 
+CHANCE = 1000
+"""Ways to choose the wrong elements among the measured ones, from which a border between them is no accident."""
+
 SECONDS = 8.0
 """Time for the elements around the one that was found: they only say what the error looks like."""
 
@@ -188,6 +191,9 @@ def _where(entries: Sequence[Entry], wrong: Sequence[Entry], values: Tensor) -> 
         if len(indices) == 1 and not any(entry.index[axis] in indices for entry in right):
             kind = names[axis] if axis < len(names) else f"index of dimension {axis}"
             return f", only in {kind} {indices.pop()}"
+    told = f", in {len(wrong)} of {len(entries)} elements measured"
+    if math.comb(len(entries), len(wrong)) < CHANCE:
+        return told
     bad = [float(values[entry.index]) for entry in wrong]
     good = [float(values[entry.index]) for entry in right]
     if max(bad) < min(good):
@@ -198,4 +204,4 @@ def _where(entries: Sequence[Entry], wrong: Sequence[Entry], values: Tensor) -> 
         return f", only where its magnitude is above {max(map(abs, good)):.3g}"
     if max(map(abs, bad)) < min(map(abs, good)):
         return f", only where its magnitude is below {min(map(abs, good)):.3g}"
-    return f", in {len(wrong)} of {len(entries)} elements measured"
+    return told

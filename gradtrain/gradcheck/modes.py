@@ -92,7 +92,6 @@ def forward_holds(
     """(whether forward and reverse mode agree, <w, J u>, <Jᵀw, u>, digits)."""
     pushed, pulled, mass = forward_gap(pull, tangent, direction)
     apart = abs(pushed - pulled)
-    digits = EXACT if apart == 0 else min(EXACT, max(0.0, -math.log10(apart / mass))) if mass else 0.0
 
     def again() -> float:
         other = shaken(probe)
@@ -101,7 +100,9 @@ def forward_holds(
         return one - two
 
     floor = probe.slack(1e-13) * (pull.size + sum(float(w.abs().sum()) for w in pull.weights.values()))
-    holds = apart <= probe.slack(AGREE) * mass + floor or not stays(pushed - pulled, again)
+    scale = mass + floor / probe.slack(AGREE)
+    digits = EXACT if apart == 0 else min(EXACT, max(0.0, -math.log10(apart / scale))) if scale else 0.0
+    holds = apart <= probe.slack(AGREE) * scale or not stays(pushed - pulled, again)
     return holds, pushed, pulled, digits
 
 

@@ -180,14 +180,17 @@ def summary(report: Report) -> str:
     """One line: how many components and checks, and how they came out."""
     rows = report.rows
     wrong = [row for row in rows if row.verdict not in ACCEPTED]
-    digits = min((row.digits for row in rows if row.digits is not None), default=None)
     kinds = {row.family for row in rows}
     kind = KINDS.get(next(iter(kinds)), "component") if len(kinds) == 1 else "component"
     many = f"{len(rows)} {kind}{'s' * (len(rows) != 1)}, {len(report.findings):,} checks"
     many += f" in {report.seconds:.1f} s (seed {report.seed})"
     if wrong:
         return f"{many}: {len(wrong)} failed: {', '.join(safe(f'{row.family}.{row.name}') for row in wrong)}"
-    return f"{many}: all passed" + ("" if digits is None else f", every comparison to at least {digits:.1f} digits")
+    digits = [(f.digits, f.bound is None) for f in report.findings if f.digits is not None and f.verdict in COUNTED]
+    least = {what: min((d for d, exact in digits if exact is kind), default=None)
+             for what, kind in (("exact comparisons", True), ("differences", False))}  # fmt: skip
+    told = [f"{what} to at least {few:.1f} digits" for what, few in least.items() if few is not None]
+    return f"{many}: all passed" + ("" if not told else f"; {', '.join(told)}")
 
 
 def blocks(failures: Sequence[Finding]) -> Iterable[str]:

@@ -49,6 +49,7 @@ def steps(
     optimizer: object = None,
     penalty: float = 0.0,
     schedule: object = None,
+    precision: Precision | None = None,
     **options: object,
 ) -> list[Step]:
     optimizer = optimizer or Sgd(lr=0.1)
@@ -67,7 +68,7 @@ def steps(
             [update],
             rate,
             batches,
-            Precision(),
+            precision or Precision(),
             Parallel(),
             steps=number,
         )
@@ -152,6 +153,29 @@ def test_clipping_scales_the_whole_gradient() -> None:
     assert float(step.norm) == pytest.approx(float(norm), rel=1e-12)
     for new, old in zip(network.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(new, old - 0.1 * old.grad * 1e-3 / (norm + 1e-6), rtol=1e-9, atol=1e-14)
+
+
+class Scaled(Precision):
+    """What float16 does, without its rounding: gradients arrive 1024 times too large."""
+
+    def backward(self, total: Tensor, share: Tensor | float) -> None:
+        super().backward(1024 * total, share)
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad /= 1024
+
+
+@pytest.mark.parametrize("clip", [{"clip_norm": 0.5}, {"clip_value": 0.05}])
+def test_clipping_comes_after_the_scale_is_taken_back(clip: dict[str, float]) -> None:
+    """U36: a gradient that is clipped while it is scaled has the length of the limit whatever its own is."""
+    plain, scaled = model(), model()
+    one = steps(plain, **clip)
+    other = steps(scaled, precision=Scaled(), **clip)
+    for a, b in zip(weights(plain), weights(scaled), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert [step.norm for step in one] == [step.norm for step in other]
 
 
 def test_clipping_by_value_cuts_elements() -> None:
