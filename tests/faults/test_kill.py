@@ -32,7 +32,6 @@ from .rig import (
     ended,
     journal_of,
     living,
-    wait_for_lines,
 )
 
 pytestmark = [
@@ -177,10 +176,18 @@ def test_a_finished_run_stays_as_it_is(kind: Kinds, capsys: pytest.CaptureFixtur
 @pytest.mark.fault("F28")
 def test_a_run_that_is_training_has_one_writer(kind: Kinds, tmp_path: Path) -> None:
     one, folder = kind("dropout-noise-plateau"), tmp_path / "run"
-    pid = living(one.config, folder)
-    wait_for_lines(folder, 3)
+    told: list[str] = []
+
+    def tell(what: str, number: int, split: str) -> None:
+        told.append(what)
+        if len(told) == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)  # in the middle, for as long as the other one asks
+
+    pid = living(one.config, folder, Telling(tell))
+    assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
     with pytest.raises(Problem, match=f"process {pid} on") as caught:
         go_on(folder, shown=Silent())
+    os.kill(pid, signal.SIGCONT)
     assert (caught.value.code, caught.value.exit_code) == ("run-locked", 7)
     assert ended(pid) == 0
     assert_same_end(folder, one.reference)
