@@ -180,7 +180,9 @@ def chosen(select: Sequence[str]) -> list[tuple[str, str]]:
     for word in select:
         found = {pair for pair in everything if word in (pair[0], pair[1], ".".join(pair))}
         if not found and word not in registry.families():
-            known = [*registry.families(), *(name for _, name in everything)]
+            known = [".".join(pair) for pair in everything] if "." in word else [
+                *registry.families(), *(name for _, name in everything)
+            ]  # fmt: skip
             raise Problem(
                 "unknown-component", f"no component or family is named {quote(word)}",
                 help=did_you_mean(word, known, "`gradtrain list` shows them all"),

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gradtrain.gradcheck.finding import ACCEPTED, VERDICTS, Finding, Verdict
+from gradtrain.gradcheck.finding import VERDICTS, Finding, Verdict
 from gradtrain.lazy import torch
 from gradtrain.problems import safe
 
@@ -178,19 +178,30 @@ def tensors(findings: Sequence[Finding]) -> Table:
 
 def summary(report: Report) -> str:
     """One line: how many components and checks, and how they came out."""
-    rows = report.rows
-    wrong = [row for row in rows if row.verdict not in ACCEPTED]
-    kinds = {row.family for row in rows}
+    kinds = {finding.family for finding in report.findings}
     kind = KINDS.get(next(iter(kinds)), "component") if len(kinds) == 1 else "component"
-    many = f"{len(rows)} {kind}{'s' * (len(rows) != 1)}, {len(report.findings):,} checks"
+    count = len(report.rows)
+    many = f"{count} {kind}{'s' * (count != 1)}, {len(report.findings):,} checks"
     many += f" in {report.seconds:.1f} s (seed {report.seed})"
-    if wrong:
-        return f"{many}: {len(wrong)} failed: {', '.join(safe(f'{row.family}.{row.name}') for row in wrong)}"
-    digits = [(f.digits, f.bound is None) for f in report.findings if f.digits is not None and f.verdict in COUNTED]
-    least = {what: min((d for d, exact in digits if exact is kind), default=None)
-             for what, kind in (("exact comparisons", True), ("differences", False))}  # fmt: skip
-    told = [f"{what} to at least {few:.1f} digits" for what, few in least.items() if few is not None]
-    return f"{many}: all passed" + ("" if not told else f"; {', '.join(told)}")
+    wrong, open_ = (
+        list(dict.fromkeys(f"{f.family}.{f.component}" for f in report.failures if (f.verdict == "unresolved") is only))
+        for only in (False, True)
+    )
+    if wrong or open_:
+        both = {"failed": wrong, "unresolved": [name for name in open_ if name not in wrong]}
+        told = [f"{len(names)} {how}: {safe(', '.join(names))}" for how, names in both.items() if names]
+        return f"{many}: {'; '.join(told)}"
+    return f"{many}: all passed{_least(report.findings)}"
+
+
+def _least(findings: Iterable[Finding]) -> str:
+    """The fewest digits of any comparison: differences have a bound of their own, all others are exact."""
+    counted = [(f.digits, f.bound is None) for f in findings if f.digits is not None and f.verdict in COUNTED]
+    exactly = min((digits for digits, exact in counted if exact), default=None)
+    roughly = min((digits for digits, exact in counted if not exact), default=None)
+    told = [] if exactly is None else [f"to {exactly:.1f} digits"]
+    told += [] if roughly is None else [f"by differences to {roughly:.1f}"]
+    return f" {', '.join(told)}" if told else ""
 
 
 def blocks(failures: Sequence[Finding]) -> Iterable[str]:

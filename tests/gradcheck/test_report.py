@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 from gradtrain import registry
 from gradtrain.gradcheck import Report, Row, as_json, check_everything, show
 from gradtrain.gradcheck.finding import VERDICTS, Finding
-from gradtrain.gradcheck.report import blocks, evidence, table
+from gradtrain.gradcheck.report import blocks, evidence, summary, table
 
 NUMBER = {"anyOf": [{"type": "number"}, {"enum": ["nan", "inf", "-inf"]}, {"type": "null"}]}
 COUNT = {"type": "integer", "minimum": 0}
@@ -92,11 +93,18 @@ def test_a_report_without_failures_says_so_in_one_line(real):
     last = printed(real, 120).splitlines()[-1]
     assert real.ok
     assert last.startswith(f"{len(real.rows)} components, {len(real.findings):,} checks in ")
-    least = re.search(
-        r": all passed; exact comparisons to at least ([\d.]+) digits, differences to at least [\d.]+", last
-    )
+    least = re.search(r": all passed to ([\d.]+) digits, by differences to [\d.]+$", last)
     assert least is not None
     assert float(least[1]) >= 10
+
+
+def test_the_sum_tells_what_failed_from_what_is_open():
+    lost = replace(RIGHT, component="mse", verdict="inert", in_graph=False)
+    open_ = replace(RIGHT, component="dice", verdict="unresolved")
+    assert ": all passed" in summary(Report((RIGHT,), 5, 0.25))
+    assert summary(Report((RIGHT, lost), 5, 0.25)).endswith(": 1 failed: losses.mse")
+    assert summary(Report((lost, open_), 5, 0.25)).endswith(": 1 failed: losses.mse; 1 unresolved: losses.dice")
+    assert summary(Report((RIGHT, open_), 5, 0.25)).endswith(": 1 unresolved: losses.dice")
 
 
 def test_evidence_names_everything():
