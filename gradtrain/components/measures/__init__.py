@@ -191,9 +191,14 @@ def norms(tensors: Sequence[Tensor]) -> list[float]:
     ]
 
 
+def sizes(tensors: Sequence[Tensor]) -> list[float]:
+    """The root of the mean square of the elements of each."""
+    return [norm / math.sqrt(max(1, x.numel())) for norm, x in zip(norms(tensors), tensors, strict=True)]
+
+
 def rms(tensor: Tensor) -> float:
     """Root of the mean square of the elements."""
-    return norms([tensor])[0] / math.sqrt(max(1, tensor.numel()))
+    return sizes([tensor])[0]
 
 
 def middle(values: Iterable[float]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, rms
+from gradtrain.components.measures import Look, Measure, Sign, rms, sizes
 
 
 class ActivationScale(Measure):
@@ -31,7 +31,8 @@ class ActivationScale(Measure):
     """Last step that is judged."""
 
     def of(self, look: Look) -> Mapping[str, float]:
-        return {layer.name: rms(layer.output) for layer in look.layers if layer.output is not None}
+        heard = [(layer.name, layer.output) for layer in look.layers if layer.output is not None]
+        return dict(zip([name for name, _ in heard], sizes([output for _, output in heard]), strict=True))
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
         if len(values) < 4 or look.step > self.until:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, middle
+from gradtrain.components.measures import Look, Measure, Sign, middle, sizes
 from gradtrain.lazy import torch
 
 
@@ -28,28 +28,36 @@ class AdamHealth(Measure):
     """Median over the tensors of √v̂ / eps below which eps decides."""
 
     def of(self, look: Look) -> Mapping[str, float]:
-        found = {}
+        names, steps, roots, times, least = [], [], [], [], []
         for weight in look.moving:
             m, v, t = (weight.memory.get(key) for key in ("exp_avg", "exp_avg_sq", "step"))
             if m is None or v is None or t is None or "betas" not in weight.options:
                 continue
             one, two = weight.options["betas"]
-            root = (v / (1 - two ** float(t))).sqrt() + weight.options["eps"]
-            found[weight.name] = float((m / (1 - one ** float(t)) / root).square().mean().sqrt())
-        return found
+            kept = math.sqrt(1 - two ** float(t))
+            names.append(weight.name)
+            steps.append(m)
+            roots.append(v)
+            times.append(kept / (1 - one ** float(t)))
+            least.append(weight.options["eps"] * kept)
+        if not names:
+            return {}
+        own = torch._foreach_add(torch._foreach_sqrt(roots), least)
+        found = sizes(torch._foreach_div(steps, own))
+        return {name: time * size for name, time, size in zip(names, times, found, strict=True)}
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
         if not values or not look.progress.stuck or look.step < 16:
             return
         known = [weight for weight in look.moving if weight.name in values]
-        sizes = {
+        roots = {
             w.name: float(torch.linalg.vector_norm(w.memory["exp_avg_sq"].sqrt())) / math.sqrt(w.value.numel())
             for w in known
         }
-        usual, eps = middle(sizes.values()), max(weight.options["eps"] for weight in known)
+        usual, eps = middle(roots.values()), max(weight.options["eps"] for weight in known)
         if usual <= 0:
             return
-        worst = min(known, key=lambda weight: sizes[weight.name])
+        worst = min(known, key=lambda weight: roots[weight.name])
         yield Sign(
             "small_moments",
             self.least * eps / usual,

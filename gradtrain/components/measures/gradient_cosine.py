@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import PositiveFloat
 
 from gradtrain.components.measures import Look, Measure, Sign, Weight, middle, norms
-from gradtrain.lazy import Tensor
+from gradtrain.lazy import Tensor, torch
 
 
 class GradientCosine(Measure):
@@ -30,15 +30,18 @@ class GradientCosine(Measure):
     """-cos, the median over the matrices, from which steps undo one another, where the loss does not fall."""
 
     def of(self, look: Look) -> Mapping[str, float]:
-        found = {}
+        names, gradients, befores = [], [], []
         for weight in look.moving:
             before = _before(weight)
-            if before is None or weight.gradient is None:
-                continue
-            g = weight.gradient
-            size = norms([g, before])
-            if size[0] > 0 and size[1] > 1e-7 * size[0]:  # what is left of a difference of equals is rounding
-                found[weight.name] = float((g * before).sum()) / size[0] / size[1]
+            if before is not None and weight.gradient is not None:
+                names.append(weight.name)
+                gradients.append(weight.gradient)
+                befores.append(before)
+        own, theirs = norms(gradients), norms(befores)
+        found = {}
+        for name, g, before, size, other in zip(names, gradients, befores, own, theirs, strict=True):
+            if size > 0 and other > 1e-7 * size:  # what is left of a difference of equals is rounding
+                found[name] = float(torch.dot(g.reshape(-1), before.reshape(-1))) / size / other
         return found
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
@@ -62,7 +65,7 @@ def _before(weight: Weight) -> Tensor | None:
         return None
     if (m := memory.get("exp_avg")) is not None and "betas" in options and m.shape == g.shape:
         one = options["betas"][0]
-        before = (m - (1 - one) * g) / one if one else None
+        before = torch.sub(m, g, alpha=1 - one) if one else None  # times a number that no angle sees
     elif (b := memory.get("momentum_buffer")) is not None and b.shape == g.shape:
-        before = b - (1 - options.get("dampening", 0.0)) * g
+        before = torch.sub(b, g, alpha=1 - options.get("dampening", 0.0))
     return before

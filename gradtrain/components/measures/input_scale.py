@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, rms
+from gradtrain.components.measures import Look, Measure, Sign, norms
+from gradtrain.lazy import torch
 
 
 class InputScale(Measure):
@@ -32,8 +34,9 @@ class InputScale(Measure):
         first = look.layers[0] if look.layers else None
         if first is None or first.input is None or not first.input.is_floating_point():
             return {}
-        real = first.input[first.input != 0]
-        return {first.name: rms(real), f"{first.name} mean": float(real.mean())} if real.numel() else {}
+        count = int(torch.count_nonzero(first.input))
+        size, mean = norms([first.input])[0], float(first.input.sum())
+        return {first.name: size / math.sqrt(count), f"{first.name} mean": mean / count} if count else {}
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
         if not values:
