@@ -115,6 +115,9 @@ def drawn(
         if len(points) > 1:
             signal.lines()
         figure.draw(signal)
+        if min(values) == max(values):  # where nothing changes, plotext has an axis from -1 to 1
+            around = abs(values[0]) or 1.0
+            figure.ruler("y").lim(values[0] - around, values[0] + around)
         ends = sorted({along[0], along[-1]})
         figure.ruler("x").ticks(ends, [f"{end:.0f}" if end == int(end) else f"{end:.3g}" for end in ends])
     lines = str(plotext.uncolorize(str(figure.build()))).rstrip("\n").split("\n")

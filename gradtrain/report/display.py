@@ -137,11 +137,10 @@ class Live:
         epoch = min(epochs, (number_ - 1) // plan.per_epoch + 1)
         speed = (number_ - plan.start) * plan.samples / max(1e-9, time.monotonic() - self.started)
         where = f"epoch {epoch}/{epochs} step {number_}/{plan.steps}" if wide else f"{epoch}/{epochs} {number_}"
-        watched = (
-            f" {safe(self.plan.watched or '').removeprefix('val.')[:8]} {number(self.seen[self.plan.watched])}"
-            if self.plan.watched in self.seen
-            else ""
-        )
+        watched = ""
+        if self.plan.watched in self.seen:
+            name = safe(self.plan.watched or "").removeprefix("val.")
+            watched = f" {'val' if name == 'loss' else name[:8]} {number(self.seen[self.plan.watched])}"
         parts = (
             [f"loss {number(loss)}{watched}", f"lr {number(rate)}"]
             + ([f"|g| {number(norm)}"] if norm is not None else [])

@@ -37,6 +37,12 @@ def test_what_spans_decades_is_drawn_by_its_logarithm() -> None:
     assert "log10" not in drawn("rate", steps, [10.0 ** -(i / 10) for i in steps], 40, decades=math.inf)[0]
 
 
+def test_what_never_changes_lies_in_the_middle_of_an_axis_that_has_its_value() -> None:
+    lines = drawn("learning rate", [1, 10, 20], [0.02] * 3, 40)
+    (line,) = [line for line in lines if "⠉⠉" in line]
+    assert line.strip().startswith("0.020")
+
+
 def test_a_long_curve_keeps_its_beginning_its_end_and_its_shape() -> None:
     curve = Curve()
     for step in range(1, 100_001):
