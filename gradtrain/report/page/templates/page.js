@@ -204,10 +204,19 @@ function map(one, into) {
       colorscale: "Viridis", hovertemplate: "%{text}<br>step %{x}: %{customdata:.3~g}<extra></extra>", xgap: 0, ygap: 1,
       colorbar: bar(one.log, z, narrow ? 50 / (height - 48) : 0),
     }], layout(height + (narrow ? 46 : 0), {
-      xaxis: { showgrid: false }, hovermode: "closest",
+      xaxis: { showgrid: false, ...octaves(one.x) }, hovermode: "closest",
       yaxis: { showgrid: false, autorange: "reversed", zeroline: false, tickvals: ticks, ticktext: ticks.map(place => plain(narrow ? short(one.names[rows[place]]).slice(-14) : short(one.names[rows[place]]))) },
     }), SHOWN);
   });
+}
+
+// Looks that grow apart are read on a logarithmic axis: half of them lie in the first eighth of the run.
+function octaves(x) {
+  const middle = x[Math.floor(x.length / 2)], last = x[x.length - 1];
+  if (!(x[0] > 0 && last > 32 * x[0] && middle < last / 8)) return {};
+  const ticks = [];
+  for (let power = 1; power <= last; power *= 10) ticks.push(...(last < 2e4 ? [1, 2, 5] : [1]).map(digit => digit * power).filter(tick => tick >= x[0] && tick <= last));
+  return { type: "log", tickvals: ticks, ticktext: ticks.map(tick => tick.toLocaleString("en")) };
 }
 
 // Beside the map, or below it by that share of its height.
@@ -243,7 +252,7 @@ function distribution(all, into) {
     Plotly.react(plot, [{
       type: "heatmap", x: one.x, y: middle, z: one.z.map(row => row.map(Math.sqrt)), customdata: one.z, colorscale: "Viridis", showscale: false,
       hovertemplate: "step %{x}, at %{y:.3~g}: %{customdata:.2~%}<extra></extra>",
-    }], layout(narrow ? 250 : 300, { xaxis: { showgrid: false }, yaxis: { showgrid: false, zeroline: false, title: { text: "value", font: { size: 11 } } }, hovermode: "closest" }), SHOWN);
+    }], layout(narrow ? 250 : 300, { xaxis: { showgrid: false, ...octaves(one.x) }, yaxis: { showgrid: false, zeroline: false, title: { text: "value", font: { size: 11 } } }, hovermode: "closest" }), SHOWN);
   });
 }
 
