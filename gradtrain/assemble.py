@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -66,6 +67,14 @@ class Parts:
     def steps(self) -> int:
         """Steps of the whole run."""
         return self.phases[-1].end
+
+    def arguments(self, phase: Phase) -> dict[str, Any]:
+        """What `gradtrain.training.loop.train` takes, by name, without the steps to begin and end at."""
+        return {
+            "networks": self.networks, "task": self.task, "penalties": phase.penalties, "updates": phase.updates,
+            "rate": phase.rate, "batches": self.splits["train"], "precision": self.precision,
+            "parallel": self.parallel,
+        }  # fmt: skip
 
 
 def stages(network: Network) -> Layers:

@@ -49,10 +49,7 @@ def traced(parts: Parts, phase: Phase, done: int, batch: Batch) -> Traced:
     error = None
     with Origin(parts.networks) as origin:
         try:
-            for _ in train(
-                parts.networks, parts.task, phase.penalties, phase.updates, phase.rate, batches,
-                parts.precision, parts.parallel, start=done, steps=done + 1,
-            ):  # fmt: skip
+            for _ in train(**{**parts.arguments(phase), "batches": batches}, start=done, steps=done + 1):
                 pass
         except NonFinite as raised:
             error = raised

@@ -154,10 +154,7 @@ def _led(parts: Parts, phase: Phase, start: int, done: int) -> Phase:
             phase = after
         end = min(done, phase.end)
         try:
-            for _ in train(
-                parts.networks, parts.task, phase.penalties, phase.updates, phase.rate, parts.splits["train"],
-                parts.precision, parts.parallel, start=start, steps=end,
-            ):  # fmt: skip
+            for _ in train(**parts.arguments(phase), start=start, steps=end):
                 pass
         except NonFinite as error:
             raise Problem(

@@ -205,18 +205,7 @@ class Runner:
             try:
                 guard.mark()
                 with self.heeding(lambda: self.saved == self.step) if long else contextlib.nullcontext():
-                    for step in train(
-                        parts.networks,
-                        parts.task,
-                        phase.penalties,
-                        phase.updates,
-                        phase.rate,
-                        parts.splits["train"],
-                        parts.precision,
-                        parts.parallel,
-                        start=start,
-                        steps=phase.end,
-                    ):
+                    for step in train(**parts.arguments(phase), start=start, steps=phase.end):
                         if step.norm is not None and guard.reads:
                             self.heard(step.number, step.norm)
                         yield step

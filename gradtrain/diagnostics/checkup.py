@@ -27,7 +27,6 @@ from gradtrain.problems import Problem
 from gradtrain.training import state
 from gradtrain.training.evaluation import measure
 from gradtrain.training.loop import Step, train
-from gradtrain.training.phase import Phase
 from gradtrain.training.timed import PARTS, Clock, forward_timed, timed
 from gradtrain.training.update import NonFinite
 
@@ -149,14 +148,6 @@ class Beginning:
         )
 
 
-def arguments(parts: Parts, phase: Phase) -> dict[str, Any]:
-    """What `train` takes, by name, without the lengths."""
-    return {
-        "networks": parts.networks, "task": parts.task, "penalties": phase.penalties, "updates": phase.updates,
-        "rate": phase.rate, "batches": parts.splits["train"], "precision": parts.precision, "parallel": parts.parallel,
-    }  # fmt: skip
-
-
 def _until(steps: Iterator[Step], seconds: float) -> Iterator[Step]:
     """Steps as long as there is time; at least one."""
     limit = time.perf_counter() + seconds
@@ -175,10 +166,10 @@ def _cost(run: Run, parts: Parts, beginning: Beginning, seconds: float) -> Cost:
     keeping = Keeping([tensor for network in parts.networks.values() for tensor in network.parameters()])
     try:
         with keeping:
-            for _ in train(**arguments(parts, phase), steps=1):
+            for _ in train(**parts.arguments(phase), steps=1):
                 pass
         with forward_timed(clock, parts.networks):
-            steps = train(**timed(clock, arguments(parts, phase)), start=1, steps=min(phase.end, WARM + TIMED))
+            steps = train(**timed(clock, parts.arguments(phase)), start=1, steps=min(phase.end, WARM + TIMED))
             for _ in itertools.islice(steps, max(0, min(WARM, phase.end) - 2)):
                 pass
             clock.seconds.clear()
@@ -278,7 +269,7 @@ def _sweep(run: Run, parts: Parts, beginning: Beginning, count: int) -> Sweep:
     diverges: float | None = None
     mean = weight = 0.0
     try:
-        for step in train(**{**arguments(parts, phase), "rate": rising}, steps=rising.count):
+        for step in train(**{**parts.arguments(phase), "rate": rising}, steps=rising.count):
             mean = SMOOTH * mean + (1 - SMOOTH) * float(step.total)
             weight = SMOOTH * weight + (1 - SMOOTH)
             rates.append(step.rate)
@@ -317,7 +308,7 @@ def _watch(run: Run, parts: Parts, beginning: Beginning, seconds: float) -> tupl
     found: list[Mapping[str, Any]] = []
     monitor.before(0)
     try:
-        for step in _until(train(**arguments(parts, phase), steps=phase.end), seconds):
+        for step in _until(train(**parts.arguments(phase), steps=phase.end), seconds):
             number = step.number
             logged = number % run.logging.every.steps(parts.per_epoch) == 0
             if logged or number == monitor.due:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gradtrain.config.load import read
-from gradtrain.diagnostics.checkup import Diagnosis, arguments, examined, judged
+from gradtrain.diagnostics.checkup import Diagnosis, examined, judged
 from gradtrain.start import prepare
 from gradtrain.training.loop import train
 from gradtrain.training.timed import PARTS
@@ -64,7 +64,7 @@ def test_nothing_is_left_of_it(tmp_path: Path) -> None:
                 examined(run, parts, warnings, 1.0)
             else:
                 parts.phases[0].begin()
-            list(train(**arguments(parts, parts.phases[0]), steps=5))
+            list(train(**parts.arguments(parts.phases[0]), steps=5))
             return [p.detach().clone() for p in parts.networks["model"].parameters()]
 
     assert all(torch.equal(a, b) for a, b in zip(weights(True), weights(False), strict=True))
