@@ -21,6 +21,7 @@ from gradtrain.memory import Memory, number_at
 from gradtrain.nonfinite import Guard, slowed, spike
 from gradtrain.problems import Place, Problem, out_of_memory
 from gradtrain.report.display import Display
+from gradtrain.report.logs import Logs
 from gradtrain.report.model import plan_of
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder
@@ -92,6 +93,8 @@ class Runner:
             name: section.every.steps(parts.per_epoch)
             for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))
         }
+        for logger in run.logging.to:
+            logger.ready()
         if run.sampling:
             ready(run.objective.draws)
         has_val = "val" in parts.splits and "val" in run.evaluation.splits
@@ -103,11 +106,14 @@ class Runner:
         if resume:
             self.monitor = Monitor(self.run, self.parts, self.memory.health)
         self.began = time.monotonic()
-        self.journal = Journal(self.folder.journal, self.memory.journal if resume else 0, self.display.warn)
+        self.logs = Logs(self.run.logging.to, self.run.name, self.folder.path, start, self.display.warn)
+        known = self.memory.journal if resume else 0
+        self.journal = Journal(self.folder.journal, known, self.display.warn, self.logs.write)
         self.display.begin(plan_of(self.run, self.parts, str(self.folder.path), start, self.best))
         for problem in (*warnings, *tight):
             self.display.warn(problem)
         self.folder.write_status("running", step=start)
+        outcome = None
         try:
             outcome = self.trained(start)
         except BaseException as raised:
@@ -120,6 +126,7 @@ class Runner:
             raise error from None
         finally:
             self.journal.close()
+            self.logs.close("failed" if outcome is None else outcome.state)
         self.folder.write_status(outcome.state, step=outcome.step, reason=outcome.reason, exit_code=outcome.exit_code)
         self.display.health(self.monitor.findings.told)
         self.display.end(outcome.state, outcome.reason, outcome.results, self.seconds(), outcome.step)
@@ -376,6 +383,7 @@ class Runner:
             self.guard.lost = NonFinite("a weight", math.nan)
             return
         self.memory.good, self.saved = good, self.step
+        self.logs.flush()
         self.display.saved(self.step, str(path), memory.best_step == self.step)
 
     def restored(self, step: int | None = None) -> int:

@@ -100,6 +100,9 @@ def start(
 def _dry(config: Config, place: Path, shown: Display, stop: Stop) -> Outcome:
     run, parts, warnings = prepare(config, Path.cwd())
     parts.phases = [replace(parts.phases[0], end=1)]
+    for logger in run.logging.to:
+        logger.ready()
+    run = run.model_copy(update={"logging": run.logging.model_copy(update={"to": ()})})  # viewers keep what they hear
     with (folder := RunFolder.create(place / "run")).lock():
         return execute(run, parts, folder, shown, warnings, stop, limit=1)
 

@@ -10,6 +10,7 @@ from gradtrain.components.augmentations import Augmentation
 from gradtrain.components.datasets import Dataset
 from gradtrain.components.initializers import Initializer
 from gradtrain.components.layers import Layers
+from gradtrain.components.loggers import Logger
 from gradtrain.components.losses import TargetKind, WeightedLoss
 from gradtrain.components.measures import Measure
 from gradtrain.components.metrics import Metric
@@ -309,12 +310,14 @@ class Diagnostics(Record):
 
 
 class Logging(Record):
-    """What the journal holds."""
+    """What the journal holds, and who is told besides."""
 
     every: Every = Duration(10, "steps")
     """Time between two lines about steps."""
     layers: bool = False
     """The gradient's norm of every parameter tensor as well: where it vanishes or explodes."""
+    to: tuple[Logger, ...] = ()
+    """Viewers of other programs that the journal's numbers are passed on to."""
 
 
 class Run(Record):

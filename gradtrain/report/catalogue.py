@@ -33,6 +33,7 @@ PLACES = {
     "games": "objective:\n  gan:\n    latent: 100\n    loss: {}",
     "initializers": "model:\n  init: {}",
     "layers": "model:\n  layers:\n    - {}",
+    "loggers": "logging:\n  to:\n    - {}",
     "losses": "loss: {}",
     "measures": "diagnostics:\n  measures:\n    - {}",
     "metrics": "evaluation:\n  metrics:\n    - {}",

@@ -36,9 +36,18 @@ class Journal:
     how many are missing.
     """
 
-    def __init__(self, path: Path, length: int = 0, warn: Callable[[Problem], None] = lambda problem: None) -> None:
-        """Open for appending behind the first `length` bytes; what lies beyond them is cut off. Raises `Problem`."""
-        self.path, self.warn, self.missing = path, warn, 0
+    def __init__(
+        self,
+        path: Path,
+        length: int = 0,
+        warn: Callable[[Problem], None] = lambda problem: None,
+        also: Callable[[Line], None] = lambda line: None,
+    ) -> None:
+        """Open for appending behind the first `length` bytes; what lies beyond them is cut off. Raises `Problem`.
+
+        `also` is told every line that is written.
+        """
+        self.path, self.warn, self.also, self.missing = path, warn, also, 0
         self.descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
         try:
             self._cut(length)
@@ -69,6 +78,7 @@ class Journal:
 
     def write(self, line: Line) -> None:
         """Append one line as a single write."""
+        self.also(line)
         if self.missing:
             line = {**line, "missing_lines_before": self.missing}
         text = json.dumps(_plain(line), ensure_ascii=False) + "\n"

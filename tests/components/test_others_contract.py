@@ -6,7 +6,7 @@ import pytest
 
 from gradtrain.registry import families, names
 
-SHELVES = ["augmentations", "datasets", "measures", "metrics", "objectives", "tokenizers", "transforms"]
+SHELVES = ["augmentations", "datasets", "loggers", "measures", "metrics", "objectives", "tokenizers", "transforms"]
 MEMBERS = [(shelf, name) for shelf in SHELVES for name in names(families()[shelf])]
 
 
