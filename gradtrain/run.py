@@ -128,7 +128,8 @@ class Runner:
             self.journal.close()
             self.logs.close("failed" if outcome is None else outcome.state)
         self.folder.write_status(outcome.state, step=outcome.step, reason=outcome.reason, exit_code=outcome.exit_code)
-        self.display.health(self.monitor.findings.told)
+        spent = self.monitor.seconds / max(1e-9, time.monotonic() - self.began)
+        self.display.health(self.monitor.findings.told, spent)
         self.display.end(outcome.state, outcome.reason, outcome.results, self.seconds(), outcome.step)
         return outcome
 

@@ -58,6 +58,8 @@ class Monitor:
         self.due, self.micros = 0, 1
         self.fatal: Line | None = None
         self.clock: tuple[float, int] | None = None
+        self.seconds = 0.0
+        """Time that looking has taken in this process, but for listening within the step itself."""
 
     def before(self, step: int) -> None:
         """Called between two steps with the number of those finished: listen to the next one, where it is time."""
@@ -79,12 +81,20 @@ class Monitor:
         with torch.no_grad():
             copies = torch._foreach_clone([p.detach() for p in phase.learning])
         self.before_step = {id(p): copy for p, copy in zip(phase.learning, copies, strict=True)}
+        self.seconds += time.perf_counter() - self.started
 
     def after(self, step: Step, phase: Phase, logged: bool) -> list[Line]:
         """Called after a step: the lines that the journal gets. `logged` steps are looked at for what is free."""
         close = bool(self.before_step)
         if not self.measures or not (close or (logged and self.free())):
             return []
+        began = time.perf_counter()
+        try:
+            return self._after(step, phase, close)
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def _after(self, step: Step, phase: Phase, close: bool) -> list[Line]:
         self.ear.detach()
         if not math.isfinite(float(step.total)) or (step.norm is not None and not math.isfinite(float(step.norm))):
             self.forget()  # a step that was not made

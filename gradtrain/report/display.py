@@ -62,8 +62,8 @@ class Display(Protocol):
     def found(self, line: Mapping[str, Any]) -> None:
         """A finding of the diagnostics that begins or ends, as the journal has it."""
 
-    def health(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """All of them, before the end."""
+    def health(self, lines: Sequence[Mapping[str, Any]], share: float) -> None:
+        """All of them, before the end; the share of the time that the diagnostics took, 0 where there are none."""
 
     def end(
         self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number: int
@@ -106,6 +106,7 @@ class Live:
     """A progress line that fits 80 columns, and a line of its own for every evaluation."""
 
     detailed = False
+    share = 0.0
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -170,8 +171,9 @@ class Live:
         for text in rest:
             self.progress.console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4)))
 
-    def health(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    def health(self, lines: Sequence[Mapping[str, Any]], share: float) -> None:
         self.progress.stop()
+        self.share = share
         if lines:
             self.console.print(findings_table(lines))
 
@@ -184,7 +186,7 @@ class Live:
             self.console.print(results_table(results))
         self.console.print(
             Text(
-                f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}",
+                f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}{_watching(self.share)}",
                 style="bold" if state == "finished" else "bold yellow",
             )
         )
@@ -202,6 +204,7 @@ class Lines:
     """Plain lines for logs and pipes: one every few seconds, one for every evaluation; no escape codes."""
 
     detailed = False
+    share = 0.0
 
     def __init__(self, stream: Any = None, seconds: float = 5.0) -> None:
         self.stream = stream or sys.stderr
@@ -239,7 +242,8 @@ class Lines:
         first, *rest = _finding(line)
         self.say("\n".join([first, *(f"    {text}" for text in rest)]))
 
-    def health(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    def health(self, lines: Sequence[Mapping[str, Any]], share: float) -> None:
+        self.share = share
         if lines:
             self.console.print(findings_table(lines))
 
@@ -248,7 +252,7 @@ class Lines:
     ) -> None:
         for split, values in results.items():
             self.say(f"{split} {_values(values)}")
-        self.say(f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}")
+        self.say(f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}{_watching(self.share)}")
 
     def say(self, text: str) -> None:
         """A reader that has left must not stop a run: what cannot be written is dropped."""
@@ -299,8 +303,8 @@ class Events(Lines):
     def found(self, line: Mapping[str, Any]) -> None:
         self.emit("finding", **{("state" if key == "event" else key): line[key] for key in line if key != "kind"})
 
-    def health(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        pass
+    def health(self, lines: Sequence[Mapping[str, Any]], share: float) -> None:
+        self.share = share
 
     def end(
         self, state: str, reason: str, results: Mapping[str, Mapping[str, Any]], seconds: float, number_: int
@@ -311,8 +315,13 @@ class Events(Lines):
             reason=reason,
             step=number_,
             seconds=round(seconds, 3),
+            diagnostics=round(self.share, 4),
             results={k: dict(v) for k, v in results.items()},
         )
+
+
+def _watching(share: float) -> str:
+    return f", {share:.1%} of it for diagnostics".replace("%", " %") if share else ""
 
 
 def _finding(line: Mapping[str, Any]) -> list[str]:
