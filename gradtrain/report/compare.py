@@ -13,6 +13,11 @@ from gradtrain.storage.journal import evaluations
 from gradtrain.storage.journal import read as read_journal
 
 Line = dict[str, Any]
+BLOCKS = "▁▂▃▄▅▆▇█"
+POINTS = 24
+"""Points of a curve in the table."""
+DECADES = 2.0
+"""Where the curves of a row span more, their logarithms are drawn."""
 TIMES = ("seconds",)
 """Fields of a journal that no two runs share."""
 
@@ -31,7 +36,7 @@ def journal_of(path: Path) -> list[Line]:
 
 
 def compared(runs: Sequence[Path]) -> list[dict[str, Any]]:
-    """One record a run: settings that differ between the runs, last results, last loss."""
+    """One record a run: settings that differ between the runs, last results, last loss, curves of at most `POINTS`."""
     settings = [
         dict(flat(read_config(path / "config.yaml").resolved())) if (path / "config.yaml").is_file() else {}
         for path in runs
@@ -53,19 +58,64 @@ def compared(runs: Sequence[Path]) -> list[dict[str, Any]]:
                 "run": str(path),
                 "settings": {key: one.get(key) for key in keys},
                 "results": {**last, **results},
+                "curves": curves(lines),
             }
         )
     return records
 
 
 def table(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """(head, rows): one column a run; settings that differ first, then results."""
+    """(head, rows): one column a run; settings that differ first, then results, then curves on one scale a row."""
     head = ["", *(record["run"] for record in records)]
     rows = []
     for part in ("settings", "results"):
         for key in dict.fromkeys(k for record in records for k in record[part]):
             rows.append([key, *(_said(record[part].get(key)) for record in records)])
+    for key in dict.fromkeys(k for record in records for k in record["curves"]):
+        rows.append([f"{key} over time", *sparklines([record["curves"].get(key, []) for record in records])])
     return head, rows
+
+
+def curves(lines: Sequence[Line]) -> dict[str, list[float]]:
+    """Name → the means of at most `POINTS` equal parts of a curve: the train loss, and what val measured."""
+    found: dict[str, list[float]] = {}
+    for line in lines:
+        if line.get("kind") == "step" and isinstance(line.get("loss"), dict):
+            found.setdefault("loss.total", []).append(_number(line["loss"].get("total")))
+    for split, metrics in evaluations(lines):
+        if split == "val":
+            for name, value in metrics.items():
+                found.setdefault(f"val.{name}", []).append(float(value))
+    return {name: _coarse(values) for name, values in found.items() if len(values) > 1}
+
+
+def _number(value: Any) -> float:
+    fits = isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**53)
+    return float(value) if fits else math.nan
+
+
+def _coarse(values: list[float]) -> list[float]:
+    count = min(POINTS, len(values))
+    parts = [values[len(values) * i // count : len(values) * (i + 1) // count] for i in range(count)]
+    return [sum(part) / len(part) for part in parts]
+
+
+def sparklines(rows: Sequence[Sequence[float]]) -> list[str]:
+    """Each curve as a line of blocks, all on one scale; `×` where there is no number, and nothing for no curve."""
+    known = [value for row in rows for value in row if math.isfinite(value)]
+    if not known:
+        return ["×" * len(row) for row in rows]
+    logarithmic = min(known) > 0 and math.log10(max(known) / min(known)) > DECADES
+    scale = math.log10 if logarithmic else float
+    low, high = scale(min(known)), scale(max(known))
+
+    def block(value: float) -> str:
+        if not math.isfinite(value):
+            return "×"
+        share = (scale(value) - low) / (high - low) if high > low else 0.5
+        return BLOCKS[min(len(BLOCKS) - 1, int(share * len(BLOCKS)))]
+
+    return ["".join(map(block, row)) for row in rows]
 
 
 def differences(runs: Sequence[Path], tolerance: float) -> list[str]:
