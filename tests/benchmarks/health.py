@@ -2,6 +2,7 @@
 
     python tests/benchmarks/health.py digits-mlp [--steps 2000] [--rounds 7] [--threads 1]
     python tests/benchmarks/health.py shakespeare-gpt --profile cpu --steps 60 --rounds 5
+    python tests/benchmarks/health.py digits-mlp --memory none    # and `default`: peak memory of a process that trains
 
 Every round trains each of the runs for so many steps, in another order each time; the extra time is taken round by
 round, so that a machine whose speed drifts does not decide; seconds of the processor count, so that other programs do
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import tempfile
 import time
@@ -50,9 +52,16 @@ def main() -> None:
     asked.add_argument("--steps", type=int, default=2000)
     asked.add_argument("--rounds", type=int, default=7)
     asked.add_argument("--threads", type=int, default=1)
+    asked.add_argument("--memory", choices=WATCHED)
     options = asked.parse_args()
     torch.set_num_threads(options.threads)
     path = CONFIGS / f"{options.config}.yaml"
+    if options.memory:
+        with tempfile.TemporaryDirectory() as place:
+            measured(runner(path, options.profile, options.memory, Path(place)), options.steps)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"config": options.config, "diagnostics": options.memory, "peak MB": round(peak)}))
+        return
     seconds: dict[str, list[float]] = {name: [] for name in WATCHED}
     with tempfile.TemporaryDirectory() as place:
         runners = {name: runner(path, options.profile, name, Path(place)) for name in WATCHED}
