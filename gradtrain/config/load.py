@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,16 +109,6 @@ def read(path: Path, profile: str | None = None, overrides: Sequence[str] = ()) 
     if problems:
         raise several(problems, str(path))
     return config
-
-
-def with_profile(config: Config, profile: str) -> Config:
-    """The same config under one of its profiles (for `validate`, which checks all of them)."""
-    problems: list[Problem] = []
-    other = Config(config.path, copy.deepcopy(config.root), [], config.profiles)
-    apply_profile(other.root, config.profiles[profile], problems)
-    if problems:
-        raise several(problems, config.path)
-    return other
 
 
 def _listed(names: Mapping[str, Any]) -> str:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from gradtrain.config.checks import check
-from gradtrain.config.load import Config, read, with_profile
+from gradtrain.config.load import Config, read
 from gradtrain.problems import Problem, flatten
 
 
-def validated(path: Path, *, read_data: bool = False) -> list[Problem]:
+def validated(path: Path, overrides: Sequence[str] = (), *, read_data: bool = False) -> list[Problem]:
     """The file's problems, sorted by line; empty when there are none. Warnings are among them."""
     try:
-        config = read(path)
+        config = read(path, None, overrides)
     except (Problem, ExceptionGroup) as error:
         return list(flatten(error))
     found = _composed(config, read_data)
     for name in config.profiles:
         try:
             found += [
-                p for p in _composed(with_profile(config, name), read_data) if not any(_same(p, q) for q in found)
+                p for p in _composed(read(path, name, overrides), read_data) if not any(_same(p, q) for q in found)
             ]
         except (Problem, ExceptionGroup) as error:
             found += flatten(error)

@@ -25,41 +25,42 @@ class Logs:
         """`start` is the number of steps that are finished."""
         settings = dict(flat(read(folder / "config.yaml").resolved())) if loggers else {}
         self.header, self.warn = Header(name, folder, settings, start), warn
-        self.open: dict[str, Log] = {}
-        for logger in loggers:
-            self._guarded(logger.name(), self._opened, logger)
+        self.open: dict[Logger, Log] = {}
+        for logger in dict.fromkeys(loggers):
+            self._guarded(logger, self._opened, logger)
 
     def write(self, line: Line) -> None:
         """Pass on a line of the journal."""
         if not self.open:
             return
         step, values, texts = said(line)
-        for name, log in list(self.open.items()):
+        for logger, log in list(self.open.items()):
             if values:
-                self._guarded(name, log.numbers, step, values)
+                self._guarded(logger, log.numbers, step, values)
             for title, text in texts.items():
-                self._guarded(name, log.text, step, title, text)
+                self._guarded(logger, log.text, step, title, text)
 
     def flush(self) -> None:
         """What was passed on so far must outlive this process: a checkpoint knows of it."""
-        for name, log in list(self.open.items()):
-            self._guarded(name, log.flush)
+        for logger, log in list(self.open.items()):
+            self._guarded(logger, log.flush)
 
     def close(self, state: str) -> None:
         """The run is over, or this process's share of it."""
-        for name, log in list(self.open.items()):
-            self._guarded(name, log.close, state)
+        for logger, log in list(self.open.items()):
+            self._guarded(logger, log.close, state)
 
     def _opened(self, logger: Logger) -> None:
-        self.open[logger.name()] = logger.open(self.header)
+        self.open[logger] = logger.open(self.header)
 
-    def _guarded(self, name: str, call: Callable[..., Any], *arguments: Any) -> None:
+    def _guarded(self, logger: Logger, call: Callable[..., Any], *arguments: Any) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what other programs deprecate is no news to who trains
                 call(*arguments)
         except Exception as error:
-            self.open.pop(name, None)
+            self.open.pop(logger, None)
+            name = logger.name()
             first = str(error).strip().partition("\n")[0][:200]
             self.warn(
                 Problem(

@@ -135,6 +135,15 @@ def test_validate_says_ok_for_every_good_file(capsys: pytest.CaptureFixture[str]
     assert said(capsys)[0] == "tiny.yaml: ok\ntiny.yaml: ok\n"
 
 
+def test_validate_takes_values_that_replace_a_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "tiny.yaml", "training.epochs=2"]) == 0
+    assert said(capsys)[0] == "tiny.yaml: ok\n"
+    assert run(["validate", "tiny.yaml", "training.epoch=2"]) == 2
+    assert "did you mean `epochs`?" in said(capsys)[1]
+    assert run(["validate", "training.epochs=2"]) == 2
+    assert "missing-argument" in said(capsys)[1]
+
+
 def test_validate_checks_every_profile(capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.yaml").write_text(CONFIG.replace("training.epochs: 5", "training.epoch: 5"))
     assert run(["validate", "bad.yaml"]) == 2
