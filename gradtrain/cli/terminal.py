@@ -70,8 +70,12 @@ def console() -> Console:
     """rich on stdout, without escape codes where they are not wanted."""
     from rich.console import Console
 
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # as any other write does; rich's own would end the process with 1, which says that a check failed
+
     wanted = colour(sys.stdout)
-    return Console(force_terminal=wanted, no_color=not wanted, color_system="auto" if wanted else None, width=width())
+    return Ours(force_terminal=wanted, no_color=not wanted, color_system="auto" if wanted else None, width=width())
 
 
 def progress(text: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, cast
 
 from rich.console import Console, RenderableType
 from rich.progress import Progress
 from rich.text import Text
 
 from gradtrain.problems import Problem
-from gradtrain.report.display import Display, Events, Interval, Lines, Live, Plan
+from gradtrain.report.display import Display, Events, Interval, Lasting, Lines, Live, Plan
 
 MOST = 400
 """Points of a curve: more than a terminal has columns to show."""
@@ -131,7 +133,7 @@ def display(as_json: bool = False, charts: bool = False) -> Display:
     """
     if as_json:
         return Events()
-    console = Console(stderr=True)
+    console = Console(file=cast(IO[str], Lasting(sys.stderr)))
     if not console.is_terminal or console.is_dumb_terminal:
         return Lines()
     return Charts(console) if charts else Live(console)

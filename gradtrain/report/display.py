@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from rich.console import Console
 from rich.padding import Padding
@@ -100,6 +99,37 @@ class Interval:
             return False
         self.due = now + self.seconds
         return True
+
+
+class Lasting:
+    """A stream whose reader may leave without stopping a run: what cannot be written is dropped from then on.
+
+    rich would end the process.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.gone = stream, stream is None
+
+    def write(self, text: str) -> int:
+        """As of any stream; never raises OSError."""
+        return self.tried(lambda: self.stream.write(text)) or len(text)
+
+    def flush(self) -> None:
+        """As of any stream; never raises OSError."""
+        self.tried(lambda: self.stream.flush())
+
+    def tried(self, act: Callable[[], Any]) -> Any:
+        """What an act on the stream gives; None once nobody reads it."""
+        if self.gone:
+            return None
+        try:
+            return act()
+        except OSError:
+            self.gone = True
+            return None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 class Live:
@@ -207,9 +237,11 @@ class Lines:
     share = 0.0
 
     def __init__(self, stream: Any = None, seconds: float = 5.0) -> None:
-        self.stream = stream or sys.stderr
+        self.stream = Lasting(stream or sys.stderr)
         self.interval = Interval(seconds)
-        self.console = Console(file=self.stream, width=100, no_color=True, force_terminal=False, legacy_windows=False)
+        self.console = Console(
+            file=cast(IO[str], self.stream), width=100, no_color=True, force_terminal=False, legacy_windows=False
+        )
 
     def begin(self, plan: Plan) -> None:
         self.plan, self.started = plan, time.monotonic()
@@ -255,17 +287,8 @@ class Lines:
         self.say(f"{state}: {safe(reason)}, {number_} steps in {clock(seconds)}{_watching(self.share)}")
 
     def say(self, text: str) -> None:
-        """A reader that has left must not stop a run: what cannot be written is dropped."""
-        try:
-            print(text, file=self.stream, flush=True)
-        except OSError:
-            self.stream = _Nowhere()
-            self.console = Console(file=self.stream, width=100)
-
-
-class _Nowhere(io.StringIO):
-    def write(self, text: str) -> int:
-        return len(text)
+        """One line, or several."""
+        print(text, file=self.stream, flush=True)
 
 
 class Events(Lines):

@@ -45,8 +45,8 @@ def cases(quick: list[object], thorough: list[object]) -> list[object]:
 
 @pytest.mark.fault("F53")
 @pytest.mark.parametrize("line", cases(
-    ['"$@" --json | head -n 1', '"$@" --json >/dev/full', '"$@" >&- 2>&-'],
-    ['"$@" --json >&-', '"$@" 2>&1 | head -n 1', '"$@" 2>/dev/full', '"$@" --json | (exec <&-; true)'],
+    ['"$@" --json | head -n 1', '"$@" 2>&1 | head -n 1', '"$@" --json >/dev/full', '"$@" >&- 2>&-'],
+    ['"$@" --json >&-', '"$@" 2>/dev/full', '"$@" --json | (exec <&-; true)'],
 ))  # fmt: skip
 def test_a_reader_that_leaves_does_not_stop_a_run(line: str, tmp_path: Path) -> None:
     done = shell(line, tmp_path)
