@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from gradtrain.assemble import Parts
 from gradtrain.origin import Made, Origin, wrong
-from gradtrain.problems import Problem
+from gradtrain.problems import Place, Problem, quote
 from gradtrain.storage import checkpoint
+from gradtrain.storage.files import irregular, make_folder
 from gradtrain.training import state
 from gradtrain.training.batches import Batch, Batches
 from gradtrain.training.loop import train
@@ -86,33 +89,85 @@ def batch_of(parts: Parts, done: int) -> Batch:
     return next(iter(parts.splits["train"].starting_at(done)))
 
 
+@dataclass
+class Told:
+    """What stands beside the tensors of a step that was kept, once it was found to be sound: it may be anybody's."""
+
+    step: int
+    what: str
+    """What was not finite."""
+    value: str
+    whole: bool
+    """Whether the state of the run before the step was kept as well."""
+    numbers: dict[str, Any]
+    """Its plain numbers; optimizer, schedule and precision judge their own."""
+
+
+_TOLD: TypeAdapter[Told] = TypeAdapter(Told)
+
+
 @dataclass(frozen=True)
 class Crash:
     """A step that was kept."""
 
-    done: int
-    """Steps that were finished before it."""
-    facts: Mapping[str, Any]
-    tensors: Mapping[str, Tensor]
+    found: checkpoint.Loaded
+    told: Told
 
     @property
-    def whole(self) -> bool:
-        """Whether the state of the run before the step was kept as well."""
-        return bool(self.facts.get("whole"))
+    def done(self) -> int:
+        """Steps that were finished before it."""
+        return self.found.step
 
-    @property
-    def batch(self) -> Batch | None:
-        """The batch that it was made of; None where it was too large to be kept."""
-        fields = {name.removeprefix(BATCH): value for name, value in self.tensors.items() if name.startswith(BATCH)}
-        return Batch(fields) if fields else None
+    def batch(self, like: Batch) -> Batch | None:
+        """The batch that it was made of; None where it was too large to be kept.
+
+        Raises `Problem` (checkpoint) where its fields are not those of a batch of the run.
+        """
+        fields = {name.removeprefix(BATCH): v for name, v in self.found.tensors.items() if name.startswith(BATCH)}
+        if not fields:
+            return None
+        lines = [
+            f"{name} of the batch: {_kind(fields, name)} was kept, {_kind(like, name)} here"
+            for name in sorted(fields.keys() | like.keys())
+            if _kind(fields, name) != _kind(like, name)
+        ]
+        if lines or len({len(value) for value in fields.values()}) > len({len(value) for value in like.values()}):
+            raise self.foreign("; ".join(lines) or "the fields of its batch have different lengths")
+        return Batch({name: value.to(like[name].device) for name, value in fields.items()})
+
+    def foreign(self, why: str) -> Problem:
+        """The refusal of a step that is not one of the run."""
+        return Problem(
+            "checkpoint-model", "the step that was kept is not one of this run", Place(str(self.found.path)), why,
+            "put back the config and the data that the run was made with",
+        )  # fmt: skip
+
+
+def _kind(fields: Mapping[str, Tensor], name: str) -> str:
+    """Type and shape of a field, without the number of samples; `nothing` for none."""
+    if name not in fields or not fields[name].ndim:
+        return "nothing"
+    return f"{str(fields[name].dtype).removeprefix('torch.')} {list(fields[name].shape[1:])}"
 
 
 def kept(root: Path) -> Crash | None:
     """The step that was kept last; None where there is none. Raises `Problem` (checkpoint) for a damaged one."""
+    if root.is_symlink():
+        raise irregular(root, "folder")
     if not checkpoint.steps(root):
         return None
     found = checkpoint.newest(root)
-    return Crash(found.step, found.facts, found.tensors)
+    try:
+        told = _TOLD.validate_json(json.dumps(found.facts), strict=True)
+        if told.step != found.step + 1:
+            raise ValueError(f"it is of step {told.step}, its manifest says {found.step + 1}")
+    except ValueError as error:  # pydantic's is one
+        first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+        why = str(error) if first is None else f"{quote('.'.join(map(str, first['loc'])))}: {first['msg'].lower()}"
+        what = "the step that was kept does not hold what a step does"
+        help = "remove the folder `crash`; `gradtrain resume` trains to the step again"
+        raise Problem("checkpoint-damaged", what, Place(str(found.path)), f"trainer.json: {why}", help) from None
+    return Crash(found, told)
 
 
 def keep(root: Path, parts: Parts, phase: Phase, done: int, batch: Batch, facts: Mapping[str, Any]) -> None:
@@ -133,7 +188,7 @@ def keep(root: Path, parts: Parts, phase: Phase, done: int, batch: Batch, facts:
     if sum(tensor.nbytes for tensor in fields.values()) > LARGEST:
         fields = {}
     try:
-        root.mkdir(exist_ok=True)
+        make_folder(root)
         checkpoint.save(
             root, done, {**tensors, **fields}, {**facts, "numbers": numbers, "whole": bool(tensors)}, keep=2
         )

@@ -85,19 +85,25 @@ def keep(folder: RunFolder, config: Config, step: int) -> None:
     """Write down that the run goes on with this config from `step` on, where the one before was another."""
     began, now = folder.read_json(RECORD), config.resolved()
     if isinstance(before := began.get("config"), dict) and before != now:
-        earlier = [*began.get("earlier", []), {"until": step, "config": before}]
+        edits = began.get("earlier")
+        earlier = [*(edits if isinstance(edits, list) else []), {"until": step, "config": before}]
         folder.write(RECORD, json.dumps({**began, "config": now, "earlier": earlier}, indent=1) + "\n")
 
 
 def begun_in(folder: RunFolder) -> Path:
     """Where the run's relative paths begin: where it was started, while that place exists."""
-    place = Path(str(folder.read_json(RECORD).get("directory", ".")))
-    return place if place.is_dir() else Path.cwd()
+    said = folder.read_json(RECORD).get("directory")
+    place = Path(said if isinstance(said, str) else ".")
+    try:
+        return place if place.is_dir() else Path.cwd()
+    except OSError:  # a name that is too long, or lies where nobody may look
+        return Path.cwd()
 
 
 def classes_of(folder: RunFolder) -> list[str]:
     """The names of the run's classes, in the order of their numbers; empty where they have none."""
-    return list(map(str, folder.read_json(RECORD).get("labels") or ()))
+    labels = folder.read_json(RECORD).get("labels")
+    return list(map(str, labels)) if isinstance(labels, list) else []
 
 
 def numbered(examples: Examples, labels: Sequence[str]) -> Examples:
@@ -243,7 +249,7 @@ def _other_files(began: dict[str, Any], now: dict[str, list[Any]]) -> Iterator[P
         old, new = then.get(name), now.get(name)
         if old is None or new is None:
             how = "it was not read then" if old is None else "it is not read any more"
-        elif not isinstance(old, list) or len(old) != 3 or old[2] == new[2]:
+        elif not isinstance(old, list) or [type(part) for part in old] != [int, int, str] or old[2] == new[2]:
             continue
         else:
             how = f"it had {old[0]:,} bytes and has {new[0]:,}" if old[0] != new[0] else "it has other bytes"

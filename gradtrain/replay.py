@@ -8,20 +8,18 @@ from typing import Any
 
 import torch
 
-from gradtrain import crash
+from gradtrain import crash, saving
 from gradtrain.assemble import Parts
 from gradtrain.config.load import read
 from gradtrain.config.sections import Run
 from gradtrain.crash import Crash, Traced, batch_of, traced
 from gradtrain.memory import kept as remembered
 from gradtrain.nonfinite import slowed
-from gradtrain.problems import Place, Problem
+from gradtrain.problems import Place, Problem, one_line
 from gradtrain.provenance import begun_in, classes_of
 from gradtrain.start import prepare
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder
-from gradtrain.training import state
-from gradtrain.training.batches import Batch
 from gradtrain.training.loop import train
 from gradtrain.training.phase import Phase
 from gradtrain.training.update import NonFinite
@@ -100,49 +98,38 @@ def replayed(path: Path) -> Replayed:
     run, parts, _ = prepare(read(folder.path / "config.yaml"), begun_in(folder), classes_of(folder))
     phase, start = restored(run, parts, folder, kept)
     fresh = batch_of(parts, kept.done)
-    batch = kept.batch
-    same = batch is None or (
-        batch.keys() == fresh.keys() and all(torch.equal(batch[name].to(t.device), t) for name, t in fresh.items())
-    )
-    if batch is not None and not same:
-        fresh = Batch({name: tensor.to(parts.device) for name, tensor in batch.items()})
-        fresh.first = kept.done % parts.per_epoch == 0
-    found = traced(parts, phase, kept.done, fresh)
-    was = f"{kept.facts.get('what')} was {kept.facts.get('value')}"
+    batch = kept.batch(fresh)
+    if same := batch is None or all(torch.equal(batch[name], tensor) for name, tensor in fresh.items()):
+        found = traced(parts, phase, kept.done, fresh)
+    else:
+        batch.first = kept.done % parts.per_epoch == 0
+        try:
+            found = traced(parts, phase, kept.done, batch)
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:  # targets that no class has, for instance
+            raise kept.foreign(f"its batch is none that the model takes ({type(error).__name__}: {error})") from None
+    was = f"{one_line(kept.told.what, 100)} was {one_line(kept.told.value, 20)}"
     return Replayed(kept.done + 1, was, found, start, same)
 
 
 def restored(run: Run, parts: Parts, folder: RunFolder, kept: Crash) -> tuple[Phase, int]:
     """The moment before the step: as it was kept, or as the last checkpoint leads to it. Raises `Problem`."""
-    if kept.whole:
+    if kept.done >= parts.steps:
+        raise kept.foreign(f"it is step {kept.done + 1:,}, and the run ends at step {parts.steps:,}")
+    if kept.told.whole:
         phase = next(phase for phase in parts.phases if kept.done < phase.end)
-        _take(parts, phase, checkpoint.load(folder.crash, kept.done))
+        saving.take(kept.found, kept.told.numbers, parts, phase)
         return phase, kept.done
     before = [step for step in checkpoint.steps(folder.checkpoints) if step <= kept.done]
     start = max(before, default=0)
     phase = next(phase for phase in parts.phases if start <= phase.end)
     if before:
         found = checkpoint.load(folder.checkpoints, start)
-        _take(parts, phase, found)
-        slowed(run, parts.phases, remembered(found).memory)
+        told = remembered(found)
+        saving.take(found, told.numbers, parts, phase, told.labels)
+        slowed(run, parts.phases, told.memory)
     else:
         phase.begin()
     return _led(parts, phase, start, kept.done), start
-
-
-def _take(parts: Parts, phase: Phase, found: checkpoint.Loaded) -> None:
-    lines = state.mismatches(found.tensors, parts.networks)
-    if lines:
-        raise Problem(
-            "checkpoint-model",
-            "the step was made by another model",
-            Place(str(found.path)),
-            "; ".join(lines[:10]),
-            "put back the config that the run was made with",
-        )
-    phase.begin()
-    numbers = found.facts["numbers"]
-    state.restore(found.tensors, numbers, parts.networks, phase.distinct, phase.rate, parts.precision, parts.task)
 
 
 def _led(parts: Parts, phase: Phase, start: int, done: int) -> Phase:

@@ -18,7 +18,7 @@ from gradtrain.feed import facts_after
 from gradtrain.problems import Problem
 from gradtrain.provenance import begun_in
 from gradtrain.start import Trained, chosen, fit, prepare, reopen
-from gradtrain.storage.files import make_folders, refused, write_atomically
+from gradtrain.storage.files import irregular, make_folders, refused, write_atomically
 from gradtrain.storage.folder import RunFolder
 from gradtrain.training.batches import Batches
 
@@ -59,7 +59,10 @@ def sampled(
     )
     if made.text is not None and out is None:
         return made.text
-    return _kept(made, folder.path / "samples" if out is None else out, trained.step)
+    place = folder.path / "samples" if out is None else out
+    if out is None and place.is_symlink():  # where a run's own folder leads is not its user's word
+        raise irregular(place, "folder")
+    return _kept(made, place, trained.step)
 
 
 def _section(run: Run, wishes: Mapping[str, Any]) -> Sampling:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -88,32 +88,36 @@ def restore(
     root = folder.checkpoints
     found = checkpoint.newest(root, warn=warn) if step is None else checkpoint.load(root, step)
     told = kept(found)
+    phase = next(phase for phase in parts.phases if found.step <= phase.end)
+    take(found, told.numbers, parts, phase, told.labels)
+    memory = told.memory if "good" in found.facts["memory"] else replace(told.memory, good=found.step)
+    checkpoint.retire(folder.checkpoints, found.step, keep=run.checkpoint.keep, protect=memory.protected())
+    return Restored(found.step, phase, memory, told.measured)
+
+
+def take(
+    found: checkpoint.Loaded, numbers: dict[str, Any], parts: Parts, phase: Phase, labels: Sequence[str] | None = None
+) -> None:
+    """Begin a phase with the tensors and numbers of a checkpoint. Raises `Problem` where they are not those of the run.
+
+    `labels` are the checkpoint's names of the classes, where it has them.
+    """
     lines = state.mismatches(found.tensors, parts.networks)
-    if told.labels != parts.labels:
-        lines.append(f"{len(told.labels)} classes in the checkpoint that are not those of the data")
+    if labels is not None and tuple(labels) != parts.labels:
+        lines.append(f"{len(labels)} classes in the checkpoint that are not those of the data")
     if lines:
         raise Problem(
             "checkpoint-model",
             "the checkpoint does not fit the model",
             Place(str(found.path)),
             "; ".join(lines[:10]),
-            "resume with the config it was made with",
+            "put back the config that the run was made with",
         )
-    phase = next(phase for phase in parts.phases if found.step <= phase.end)
     phase.begin()
     try:
         state.restore(
-            found.tensors,
-            told.numbers,
-            parts.networks,
-            phase.distinct,
-            phase.rate,
-            parts.precision,
-            parts.task,
-        )
-        memory = told.memory if "good" in found.facts["memory"] else replace(told.memory, good=found.step)
-        checkpoint.retire(folder.checkpoints, found.step, keep=run.checkpoint.keep, protect=memory.protected())
-        return Restored(found.step, phase, memory, told.measured)
+            found.tensors, numbers, parts.networks, phase.distinct, phase.rate, parts.precision, parts.task
+        )  # fmt: skip
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         why = f"it does not hold what this run needs ({type(error).__name__}: {error})"
         raise Problem(

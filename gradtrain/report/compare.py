@@ -37,10 +37,7 @@ def journal_of(path: Path) -> list[Line]:
 
 def compared(runs: Sequence[Path]) -> list[dict[str, Any]]:
     """One record a run: settings that differ between the runs, last results, last loss, curves of at most `POINTS`."""
-    settings = [
-        dict(flat(read_config(path / "config.yaml").resolved())) if (path / "config.yaml").is_file() else {}
-        for path in runs
-    ]
+    settings = [_settings(path / "config.yaml") for path in runs]
     keys = [
         key
         for key in dict.fromkeys(k for one in settings for k in one)
@@ -62,6 +59,13 @@ def compared(runs: Sequence[Path]) -> list[dict[str, Any]]:
             }
         )
     return records
+
+
+def _settings(config: Path) -> dict[str, Any]:
+    """Every setting of a run by its path; none for a journal, nor for a link: a refusal would quote its target."""
+    if config.is_symlink() or not config.is_file():
+        return {}
+    return dict(flat(read_config(config).resolved()))
 
 
 def table(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:

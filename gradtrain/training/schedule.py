@@ -33,3 +33,12 @@ class LearningRate:
         """Tell a schedule that watches a metric what an evaluation measured."""
         if self.schedule is not None:
             self.memory = self.schedule.observe(value, self.memory)
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """Take back a memory. Raises ValueError for what no schedule of this kind remembers."""
+        fresh = self.schedule.start() if self.schedule is not None else {}
+        if memory.keys() != fresh.keys() or not all(
+            isinstance(value, float | int) or (value is None and fresh[name] is None) for name, value in memory.items()
+        ):
+            raise ValueError(f"the schedule remembers {', '.join(fresh) or 'nothing'}, not {memory}")
+        self.memory = dict(memory)

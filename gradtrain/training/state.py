@@ -63,7 +63,7 @@ def restore(
         average.copy_(tensors[f"{AVERAGES}{name}"])
     for update in updates:
         update.restore(_below(tensors, f"update.{update.name}."), numbers["updates"][update.name])
-    rate.memory = dict(numbers["rate"])
+    rate.restore(numbers["rate"])
     precision.restore(numbers["precision"])
     task.restore(_below(tensors, "task."))
     torch.set_rng_state(tensors["rng.cpu"])
