@@ -23,6 +23,7 @@ from gradtrain.components.metrics import decided
 from gradtrain.components.tokenizers import vocabulary
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.start import Trained, reopen
+from gradtrain.storage.journal import plain
 
 AT_ONCE = 1024
 """Samples in one forward pass."""
@@ -148,7 +149,7 @@ def _records(trained: Trained, prediction: Tensor) -> Iterator[dict[str, Any]]:
 def written(records: list[dict[str, Any]], *, as_json: bool) -> str:
     """The records as CSV text, or one JSON object a line. A cell that a spreadsheet would run gets a quote."""
     if as_json:
-        return "".join(json.dumps(record) + "\n" for record in records)
+        return "".join(json.dumps(plain(record)) + "\n" for record in records)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(records[0] if records else [])

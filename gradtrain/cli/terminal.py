@@ -42,8 +42,10 @@ def _folded(line: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value, readable and in ASCII: a pipe may have any encoding."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    """One JSON value, readable and in ASCII: a pipe may have any encoding; what is not finite as in a journal."""
+    from gradtrain.storage.journal import plain
+
+    print(json.dumps(plain(value), indent=1, allow_nan=False))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

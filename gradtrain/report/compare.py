@@ -9,7 +9,7 @@ from typing import Any
 
 from gradtrain.config.load import read as read_config
 from gradtrain.problems import Place, Problem, quote
-from gradtrain.storage.journal import evaluations
+from gradtrain.storage.journal import evaluations, plain
 from gradtrain.storage.journal import read as read_journal
 
 Line = dict[str, Any]
@@ -65,7 +65,7 @@ def _settings(config: Path) -> dict[str, Any]:
     """Every setting of a run by its path; none for a journal, nor for a link: a refusal would quote its target."""
     if config.is_symlink() or not config.is_file():
         return {}
-    return dict(flat(read_config(config).resolved()))
+    return {key: plain(value) for key, value in flat(read_config(config).resolved())}
 
 
 def table(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from gradtrain.problems import Problem, render, safe
 from gradtrain.report.tables import findings_table, results_table
+from gradtrain.storage.journal import plain
 
 
 @dataclass(frozen=True)
@@ -298,7 +299,7 @@ class Events(Lines):
         super().__init__(stream or sys.stdout, seconds=1.0)
 
     def emit(self, event: str, **fields: Any) -> None:
-        self.say(json.dumps({"event": event, **fields}, default=str))
+        self.say(json.dumps(plain({"event": event, **fields}), default=str))
 
     def begin(self, plan: Plan) -> None:
         self.plan = plan

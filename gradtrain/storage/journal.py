@@ -81,7 +81,7 @@ class Journal:
         self.also(line)
         if self.missing:
             line = {**line, "missing_lines_before": self.missing}
-        text = json.dumps(_plain(line), ensure_ascii=False) + "\n"
+        text = json.dumps(plain(line), ensure_ascii=False) + "\n"
         data = text.encode("utf-8", "backslashreplace")  # of a file's name, a lone surrogate becomes JSON's own \udcXX
         end = self.length()
         try:
@@ -164,9 +164,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**53)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it: numbers that are not finite as the texts "nan", "inf" and "-inf"."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from gradtrain.cli import run
 from gradtrain.config.templates import TEMPLATES
+from gradtrain.report.display import Events
 
 CONFIG = """\
 name: tiny
@@ -192,3 +194,21 @@ def test_predictions_are_in_the_units_of_the_table(capsys: pytest.CaptureFixture
     head, *rows = said(capsys)[0].splitlines()
     assert head == "value"
     assert [float(row) for row in rows] == pytest.approx([1500, 3000], rel=0.05)
+
+
+def test_json_has_no_numbers_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """A setting of infinity, a metric that is not defined: words, as in a journal."""
+
+    def strict(text: str) -> object:
+        return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+    lines = ["stop: .inf", "stop: 3.0"]
+    for name, line in zip("ab", lines, strict=True):
+        (place := Path(name)).mkdir()
+        (place / "config.yaml").write_text(line + "\n")
+        (place / "journal.jsonl").write_text("")
+    assert run(["compare", "a", "b", "--json"]) == 0
+    out, _ = said(capsys)
+    assert [entry["settings"] for entry in strict(out)["runs"]] == [{"stop": "inf"}, {"stop": 3.0}]  # type: ignore[index]
+    Events(stream := io.StringIO()).evaluated(1, "val", {"auc": float("nan")})
+    assert strict(stream.getvalue()) == {"event": "evaluation", "step": 1, "split": "val", "metrics": {"auc": "nan"}}
