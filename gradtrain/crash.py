@@ -170,15 +170,17 @@ def kept(root: Path) -> Crash | None:
     return Crash(found, told)
 
 
-def keep(root: Path, parts: Parts, phase: Phase, done: int, batch: Batch, facts: Mapping[str, Any]) -> None:
+def keep(
+    root: Path, parts: Parts, phase: Phase, done: int, batch: Batch, facts: Mapping[str, Any], *, whole: bool = True
+) -> None:
     """Commit the moment before a step and its batch; what the disk does not take is left out.
 
     An update that was made before the one that failed, or a search that was broken off, cannot be undone: of those the
-    batch alone is kept.
+    batch alone is kept, as it is without `whole`.
     """
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
-    if len(phase.updates) == 1 and not isinstance(phase.updates[0], Searching):
+    if whole and len(phase.updates) == 1 and not isinstance(phase.updates[0], Searching):
         tensors, numbers = state.capture(
             parts.networks, phase.distinct, phase.rate, parts.precision, parts.task, parts.pipeline
         )

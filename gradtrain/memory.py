@@ -47,6 +47,8 @@ class Memory:
     """How many of them lie one after the other, up to `skipped_at`."""
     skipped_at: int = 0
     """The last one of them."""
+    overflows: int = 0
+    """Steps that float16 left out because the gradient of the scaled loss overflowed."""
     rollbacks: int = 0
     """Returns to a checkpoint because numbers were not finite."""
     norms: list[float] = field(default_factory=list)

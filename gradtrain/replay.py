@@ -113,6 +113,8 @@ def replayed(path: Path) -> Replayed:
 
 def restored(run: Run, parts: Parts, folder: RunFolder, kept: Crash) -> tuple[Phase, int]:
     """The moment before the step: as it was kept, or as the last checkpoint leads to it. Raises `Problem`."""
+    for update in (update for phase in parts.phases for update in phase.distinct):
+        update.guarded = True  # on every device: a replay has time to wait
     if kept.done >= parts.steps:
         raise kept.foreign(f"it is step {kept.done + 1:,}, and the run ends at step {parts.steps:,}")
     if kept.told.whole:

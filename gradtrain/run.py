@@ -211,13 +211,14 @@ class Runner:
             phase = self.phase
             long = any(isinstance(update, Searching) for update in phase.updates)
             try:
-                guard.mark()
+                guard.mark(start)
                 with self.heeding(lambda: self.saved == self.step) if long else contextlib.nullcontext():
                     for step in train(**parts.arguments(phase), start=start, steps=phase.end):
                         if step.norm is not None and guard.reads:
                             self.heard(step.number, step.norm)
                         yield step
                         guard.mark()
+                guard.look(phase, phase.end, self.memory, self.journal)
                 start = phase.end
             except NonFinite as error:
                 yield self.passed(error)
@@ -244,8 +245,8 @@ class Runner:
         """Take the state of the last checkpoint that was due; what is counted and remembered of the run stays."""
         kept, phase = self.memory, self.phase
         self.restored(kept.good)
-        names = ("seconds", "health", "good", "rollbacks", "norms")
-        self.memory = replace(self.memory, **{name: getattr(kept, name) for name in names})
+        same = ("seconds", "health", "good", "rollbacks", "norms", "overflows")
+        self.memory = replace(self.memory, **{name: getattr(kept, name) for name in same})
         slowed(self.run, self.parts.phases, self.memory)
         if phase is not self.phase:
             self.guard.anew(phase)
@@ -275,6 +276,7 @@ class Runner:
 
     def logged(self, step: Step) -> None:
         """One line of the journal; reading the tensors waits for the device, at this interval only."""
+        self.guard.look(self.phase, self.step, self.memory, self.journal)
         norm = step.norm if step.norm is not None else self.phase.updates[-1].gradient_norm()
         if step.norm is None or not self.guard.reads:
             self.heard(step.number, norm)
@@ -374,6 +376,7 @@ class Runner:
 
     def save(self, due: bool = True) -> None:
         """Commit a checkpoint of this step; one that is not `due` was asked for from outside."""
+        self.guard.look(self.phase, self.step, self.memory, self.journal)
         good = self.step if due else self.memory.good
         memory = replace(self.memory, good=good, seconds=self.seconds(), journal=self.journal.offset())
         try:
@@ -381,7 +384,7 @@ class Runner:
         except Problem as problem:
             if problem.code != "nonfinite-weights" or not self.guard.returns or self.step == self.parts.steps:
                 raise
-            self.guard.lost = NonFinite("a weight", math.nan)
+            self.guard.lost = self.guard.lost or NonFinite("a weight", math.nan)
             return
         self.memory.good, self.saved = good, self.step
         self.logs.flush()

@@ -37,6 +37,10 @@ class Precision:
         """The optimizer's step."""
         optimizer.step()
 
+    def left_out(self) -> tuple[int, int]:
+        """(steps that were left out since the last call, how many of them are the last ones in a row)."""
+        return 0, 0
+
     def state(self) -> dict[str, float]:
         """What a checkpoint must keep."""
         return {}
@@ -66,6 +70,8 @@ class Float16(Precision):
     def __init__(self, device: torch.device) -> None:
         self.device = device.type
         self.scaler = torch.amp.GradScaler(self.device)
+        self.counted = torch.zeros(2, device=device)
+        """Steps that were left out since the last look, and how many of them in a row up to now."""
 
     def forward(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device, dtype=torch.float16)
@@ -78,7 +84,16 @@ class Float16(Precision):
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         self.scaler.step(optimizer)
+        found = sum(self.scaler._found_inf_per_device(optimizer).values())  # on the device: nobody waits for it
+        self.counted += found
+        self.counted[1] *= found
         self.scaler.update()
+
+    def left_out(self) -> tuple[int, int]:
+        """Waits for the device."""
+        count, row = self.counted.tolist()
+        self.counted[0] = 0
+        return int(count), int(row)
 
     def state(self) -> dict[str, float]:
         return {key: float(value) for key, value in self.scaler.state_dict().items()}

@@ -27,6 +27,11 @@ class NonFinite(ArithmeticError):
         self.what, self.value, self.loss = what, value, loss
 
 
+def waits(device: torch.device) -> bool:
+    """Whether reading a number of this device waits until it has done all that it was given."""
+    return device.type != "cpu"
+
+
 class Update:
     """An optimizer over groups of parameters, with clipping, decoupled decay and the moving average of the weights.
 
@@ -55,11 +60,15 @@ class Update:
         self.optimizer.step = plain_step(self.optimizer)  # type: ignore[method-assign]
         self.scales = tuple(scales)
         self.rate: float | None = None
-        self.guarded = self.parameters[0].device.type == "cpu"  # elsewhere reading a number would wait for the device
+        device = self.parameters[0].device
+        self.guarded = not waits(device)
+        """Whether the numbers of a step are read before it is made; elsewhere the device remembers (`lost`)."""
         self.ema = ema
         self.detached = [p.detach() for p in self.parameters]
         self.mean = [p.clone() for p in self.detached] if ema is not None else []
-        self.found, self.one = torch.zeros(()), torch.ones(())
+        self.found, self.one = torch.zeros((), device=device), torch.ones((), device=device)
+        self.sound = torch.zeros((), device=device)
+        """Updates since the last look that had finite gradients, up to the first that had not."""
 
     constraints: Sequence[tuple[Regularizer, Sequence[Tensor]]] = ()
     norm: Tensor | None = None
@@ -89,6 +98,8 @@ class Update:
         if self.guarded and not math.isfinite(value := total.item()):
             raise NonFinite("the loss", value, value)
         guarded = self.guarded and not precision.overflows
+        if not self.guarded and not precision.overflows:
+            self.remember(self.gradients())
         if self.clip_norm is None and self.clip_value is None:
             if guarded and self.broken(gradients := self.gradients()):
                 raise self.nonfinite(gradients, total)
@@ -128,6 +139,22 @@ class Update:
         if gradients:
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, self.found, self.one)
         return bool(self.found.item())
+
+    def remember(self, gradients: list[Tensor]) -> None:
+        """As `broken`, on the device alone: nobody waits for the answer."""
+        if gradients:
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self.found, self.one)
+        self.sound += 1 - self.found
+
+    def lost(self) -> int | None:
+        """How many updates since the last call were sound before one that was not; None where all were.
+
+        Waits for the device.
+        """
+        sound, found = int(self.sound.item()), bool(self.found.item())
+        self.sound.zero_()
+        self.found.zero_()
+        return sound if found else None
 
     def nonfinite(self, gradients: list[Tensor], total: Tensor) -> NonFinite:
         """What to raise for gradients that are not finite."""

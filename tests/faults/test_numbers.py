@@ -15,10 +15,12 @@ from torch import Tensor
 from gradtrain.components.objectives import Terms
 from gradtrain.components.objectives.gan import _Gan
 from gradtrain.components.objectives.supervised import _Supervised
+from gradtrain.nonfinite import OVERFLOWS
 from gradtrain.problems import Problem
 from gradtrain.replay import replayed
 from gradtrain.start import go_on, start
 from gradtrain.storage import checkpoint
+from gradtrain.training.precision import Float16
 
 from .rig import journal_of
 
@@ -489,3 +491,117 @@ def test_f48_memory_that_is_refused_ends_with_6_and_leaves_a_run_to_resume(
     assert (status["state"], status["exit_code"], status["step"], status["resumable"]) == ("failed", 6, 19, True)
     assert go_on(tmp_path / "a", shown=silent()).state == "finished"
     assert same(tensors(whole), tensors(tmp_path / "a"))
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device whose numbers are not read as a step is made: the same operations, on tensors of the CPU."""
+    monkeypatch.setattr("gradtrain.training.update.waits", lambda device: True)
+
+
+LATE = ("logging: {every: 1 step}", "logging: {every: 5 steps}")
+
+
+@pytest.mark.parametrize("clip", ["", ", clip_norm: 1.0", ", clip_value: 1.0", ", accumulate: 3", ", ema: 0.9"])
+@pytest.mark.parametrize("step", [1, 5, 6, 18, 40])
+def test_f43_a_device_that_is_not_read_remembers_the_first_gradient_that_was_not_finite(
+    step: int, clip: str, tmp_path: Path, config: Any, poison: Any, silent: Any, elsewhere: None
+) -> None:
+    """The run stops at the next line that is logged, names the step itself, and saves nothing bad."""
+    poison({step: float("inf"), step + 1: 1.0}, gradient=True)
+    path = config(("steps: 40", f"steps: 40{clip}"), LATE)
+    problem = refused(lambda: start(path, folder=tmp_path / "run", shown=silent()))
+    assert (problem.code, problem.exit_code) == ("nonfinite", 4)
+    assert f"at step {step}," in problem.what
+    assert f"asked at step {min(-(-step // 5) * 5, -(-step // 7) * 7)}" in problem.why
+    assert all_finite(tmp_path / "run")
+    assert all(made < step for made in checkpoint.steps(tmp_path / "run" / "checkpoints"))
+    again = replayed(tmp_path / "run")
+    assert (again.exit_code, again.step, again.same_data) == (4, step, True)
+
+
+def test_f46_a_device_that_is_not_read_goes_back_as_well(
+    tmp_path: Path, config: Any, poison: Any, silent: Any, elsewhere: None
+) -> None:
+    path = config(policy("{rollback: {rate: 0.5}}"), LATE)
+    poison({18: float("nan"), 33: float("nan")}, gradient=True)
+    shown = silent()
+    assert start(path, folder=tmp_path / "a", shown=shown).state == "finished"
+    back = [line for line in journal_of(tmp_path / "a") if line["kind"] == "nonfinite"]
+    assert ["step 18" in back[0]["what"], "step 33" in back[1]["what"]] == [True, True]
+    assert [line["to"] for line in back] == [14, 30]
+    assert shown.warnings.count("nonfinite") == 2
+    assert all_finite(tmp_path / "a")
+    resumed(tmp_path, path, silent, after=(7, 14))
+
+
+def test_f46_under_skip_every_device_is_read(
+    tmp_path: Path, config: Any, poison: Any, silent: Any, elsewhere: None
+) -> None:
+    path = config(policy("skip"), LATE)
+    poison({9: float("nan")}, gradient=True)
+    assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
+    assert [line["step"] for line in journal_of(tmp_path / "a") if line["kind"] == "nonfinite"] == [9]
+
+
+@pytest.mark.parametrize("update", ["generator", "discriminator"])
+def test_f43_a_device_remembers_each_of_several_updates(
+    update: str, tmp_path: Path, config: Any, poison: Any, silent: Any, elsewhere: None
+) -> None:
+    poison({8: float("nan")}, gradient=True, task=_Gan, update=update)
+    path = config(("every: 1 step}", "every: 5 steps}"), text=GAN)
+    problem = refused(lambda: start(path, folder=tmp_path / "a", shown=silent()))
+    assert "at step 8," in problem.what
+
+
+@pytest.mark.parametrize("step", [10, 11, 13])
+def test_f43_a_device_remembers_across_phases(
+    step: int, tmp_path: Path, config: Any, poison: Any, silent: Any, elsewhere: None
+) -> None:
+    """The last step of a phase, too, whose updates nobody asks any more in the next one."""
+    poison({step: float("nan")}, gradient=True)
+    path = config(("every: 1 step}", "every: 7 steps}"), text=PHASES)
+    problem = refused(lambda: start(path, folder=tmp_path / "a", shown=silent()))
+    assert f"at step {step}," in problem.what
+
+
+SCALE = 2.0**30
+
+
+@pytest.fixture
+def half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """float16 with torch's own loss scaler, which works on the CPU as well; its scale begins too high."""
+
+    def precision(name: str, device: torch.device) -> Float16:
+        made = Float16(device)
+        made.scaler = torch.amp.GradScaler("cpu", init_scale=SCALE)
+        return made
+
+    monkeypatch.setattr("gradtrain.assemble.precision", precision)
+
+
+def test_steps_that_float16_leaves_out_are_counted(tmp_path: Path, config: Any, silent: Any, half: None) -> None:
+    """They overflow until the scale is low enough; the count goes on in a resumed run."""
+    path = config(LATE)
+    assert start(path, folder=tmp_path / "a", shown=silent()).state == "finished"
+    lines = [line for line in journal_of(tmp_path / "a") if line["kind"] == "overflow"]
+    assert lines
+    counts = [line["left_out"] for line in lines]
+    assert counts == sorted(counts)
+    assert [line["step"] % 5 == 0 or line["step"] % 7 == 0 for line in lines] == [True] * len(lines)
+    assert lines[-1]["scale"] == SCALE / 2 ** counts[-1]
+    moved = [float(v) for name, v in tensors(tmp_path / "a").items() if name.endswith(".step")]
+    assert set(moved) == {STEPS - counts[-1]}, "the optimizer made all other steps"
+    resumed(tmp_path, path, silent, after=(7, 14))
+
+
+def test_a_run_whose_every_step_is_left_out_does_not_go_on_for_ever(
+    tmp_path: Path, config: Any, poison: Any, silent: Any, half: None
+) -> None:
+    poison(dict.fromkeys(range(5, 400), float("nan")), gradient=True)
+    path = config(("steps: 40", "steps: 400"), ("logging: {every: 1 step}", "logging: {every: 20 steps}"))
+    problem = refused(lambda: start(path, folder=tmp_path / "a", shown=silent()))
+    assert (problem.code, problem.exit_code) == ("nonfinite", 4)
+    assert "steps were left out: their gradients overflow in float16" in problem.what
+    assert "precision: bfloat16" in problem.help
+    assert json.loads((tmp_path / "a" / "status.json").read_text())["step"] <= 5 + OVERFLOWS + 20

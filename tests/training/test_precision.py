@@ -104,6 +104,21 @@ def test_float16_leaves_out_a_step_that_overflows_and_halves_the_scale(network: 
     assert arithmetic.state()["scale"] == scale / 2
 
 
+def test_steps_that_float16_leaves_out_are_counted(network: torch.nn.Linear) -> None:
+    arithmetic = Float16(CPU)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
+    told = []
+    for spoiled in (True, True, False, True, True, True):
+        gradients(arithmetic, network, 1.0)
+        assert network.weight.grad is not None
+        if spoiled:
+            network.weight.grad[0, 0] = float("inf")
+        arithmetic.step(optimizer)
+        told.append(arithmetic.left_out())
+    assert told == [(1, 1), (1, 2), (0, 0), (1, 1), (1, 2), (1, 3)]
+    assert Precision().left_out() == (0, 0)
+
+
 def test_the_scale_survives_a_checkpoint(network: torch.nn.Linear) -> None:
     arithmetic, twin = Float16(CPU), Float16(CPU)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.0)

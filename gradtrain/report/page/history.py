@@ -21,6 +21,8 @@ FINEST = 4096
 """Bins of a histogram."""
 LARGEST = 1e300
 """A value beyond it is no measure, and the differences of two could not be written."""
+UNSHOWN = ("nonfinite", "spike", "overflow")
+"""Lines that are no curve: the journal's own."""
 NAMES = 300
 """Tensors, layers, losses or metrics of one kind beyond which the rest is left out."""
 
@@ -115,6 +117,8 @@ class History:
             for line in read(path):
                 history.lines += 1
                 step, kind = line.get("step"), line.get("kind")
+                if kind in UNSHOWN:
+                    continue
                 understood = kinds.get(kind) if isinstance(kind, str) else None
                 if understood is None or type(step) is not int or not 0 <= step < FURTHEST:
                     history.strange += 1
