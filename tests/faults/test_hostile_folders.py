@@ -21,6 +21,7 @@ from PIL import Image
 from rich.cells import cell_len
 
 from gradtrain import cli
+from gradtrain.report.charts import drawn
 
 from .watched import (
     CONFIG,
@@ -113,12 +114,14 @@ def warm(place: Path) -> None:
         assert cli.run(["train", f"{name}.yaml", "--run", f"0/{name}"]) == (4 if name == "crashed" else 0)
     cell_len("\u4e00")
     Image.init()
+    drawn("a chart", [1.0, 2.0], [1.0, 2.0], 40)
     (place / "p" / "a").mkdir(parents=True)
     (place / "p" / "a" / "1.png").write_bytes(b"no picture")
     for text in OTHERS:
         (place / "other.yaml").write_text(text)
         for args in (("validate", "--data"), ("diagnose", "--seconds", "1"), ("explain",)):
             cli.run([args[0], *args[1:], "other.yaml"])
+    cli.run(["diagnose", "c.yaml", "--seconds", "9"])  # on a busy machine a second does not lead to its end
     for args in [*LOOKS, *READS]:
         cli.run(list(args))
     shutil.rmtree(place / "new")
