@@ -125,7 +125,7 @@ def examined(run: Run, parts: Parts, warnings: Sequence[Problem], seconds: float
     sweep = _sweep(run, parts, beginning, int(seconds / 3 / cost.step) if cost.step > 0 else MOST)
     steps, findings = _watch(run, parts, beginning, max(1.0, seconds - (time.perf_counter() - began)))
     total = sum(update.total for update in gradients)
-    uniform, _ = constant_answers(run, parts)
+    uniform = constant_answers(run, parts).uniform
     took = time.perf_counter() - began
     return Diagnosis(flow, total, uniform, gradients, cost, sweep, steps, findings, tuple(warnings), took)
 

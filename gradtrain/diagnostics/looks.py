@@ -67,6 +67,7 @@ class Looks:
                     peak=phase.peak,
                     norm=None if update is None or update.norm is None else float(update.norm),
                     clip=None if update is None else update.clip_norm,
+                    clip_value=None if update is None else update.clip_value,
                     samples=self.parts.splits["train"].size // (1 if update is None else update.accumulate),
                     penalties=_penalties(phase, update, weights) if before and update is not None else {},
                 ),

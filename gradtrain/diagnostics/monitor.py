@@ -47,10 +47,11 @@ class Monitor:
         self.past: dict[str, dict[str, Any]] = memory.setdefault("past", {})
         self.findings = Findings(memory.setdefault("findings", {}))
         self.kept: dict[str, Any] = memory.setdefault("progress", {})
-        uniform, chance = constant_answers(run, parts)
+        chance = constant_answers(run, parts)
         self.fixed: dict[str, Any] = {
-            "uniform": uniform,
-            "chance": chance,
+            "uniform": chance.uniform,
+            "chance": chance.train,
+            "chance_val": chance.val,
             "falls": run.objective.ranked,
             "known": any(network.trained for network in run.networks.values()),
         }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -143,3 +145,131 @@ def test_inputs_that_are_zero_do_not_count() -> None:
         "1.linear": pytest.approx(3.0),
         "1.linear mean": 0.0,
     }
+
+
+def signs(name: str, *looks: Look) -> list[str]:
+    """Findings that the last of these looks counts for, each look after the ones before it."""
+    measure, past = registry.find(Measure, name)(), {}
+    found: list[Any] = []
+    for look in looks:
+        found = [sign.name for sign in measure.signs(measure.of(look), look, past) if sign.excess >= 1]
+    return found
+
+
+def test_a_bias_that_the_loss_does_not_care_for_is_no_cut() -> None:
+    """The last bias of a Wasserstein critic: its gradient is 0, that of its layer's weight is not."""
+    layer = [weight(gradient=ONES), weight(name="0.bias", value=ONES[0], gradient=0 * ONES[0])]
+    cut = weight(name="1.weight", layer="1.linear", gradient=0 * ONES)
+    assert signs("missing_gradient", Look(step=1, weights=layer)) == []
+    assert signs("missing_gradient", Look(step=1, weights=[*layer, cut])) == ["zero_gradient"]
+
+
+def test_a_group_whose_rate_is_nothing_beside_the_others_is_frozen() -> None:
+    def look(rate: float) -> Look:
+        weights = [weight(name=name, gradient=ONES, options={"lr": lr}) for name, lr in (("a", 0.1), ("b", rate))]
+        return Look(step=1, weights=weights)
+
+    assert signs("missing_gradient", look(1e-7)) == ["frozen"]
+    assert signs("missing_gradient", look(1e-3)) == []
+
+
+def test_few_units_that_are_silent_by_coin_flip_are_not_dead() -> None:
+    def look(units: int, dead: int) -> Look:
+        output = torch.ones(64, units)
+        output[:, :dead] = 0
+        return Look(step=1, layers=[heard("relu", output)], samples=64)
+
+    assert signs("dead_units", look(16, 12)) == []
+    assert signs("dead_units", look(16, 14)) == ["dead_units"]
+    assert signs("dead_units", look(400, 250)) == ["dead_units"]
+    assert signs("dead_units", look(1, 1)) == ["dead_units"]
+
+
+def test_units_that_fall_silent_while_the_loss_halves_are_a_sparse_code() -> None:
+    def look(step: int, share: float, now: float) -> Look:
+        output = torch.ones(64, 100)
+        output[:, : int(100 * share)] = 0
+        return Look(step=step, layers=[heard("relu", output)], progress=Progress(first=2.0, now=now), samples=64)
+
+    assert signs("dead_units", look(1, 0.0, 2.0), look(64, 0.9, 0.5)) == []
+    assert signs("dead_units", look(1, 0.0, 2.0), look(64, 0.9, 2.0)) == ["dead_units"]
+    assert signs("dead_units", look(1, 0.9, 2.0), look(64, 0.9, 0.5)) == ["dead_units"]
+
+
+def test_what_networks_read_of_one_another_may_grow() -> None:
+    def look(step: int, size: float) -> Look:
+        return Look(step=step, layers=[heard("linear", ONES, input=size * ONES)])
+
+    assert signs("input_scale", look(1, 1.0), look(500, 100.0)) == []
+    assert signs("input_scale", look(1, 100.0), look(500, 100.0)) == ["unscaled_inputs"]
+
+
+def test_scores_that_grow_by_learning_are_no_growing_activations() -> None:
+    """A Wasserstein critic's scores are free to grow."""
+
+    def look(step: int, times: float) -> Look:
+        sizes = [times ** (i / 4) for i in range(5)]
+        layers = [Heard(f"{i}.linear", "linear", nn.Identity(), ONES, size * ONES) for i, size in enumerate(sizes)]
+        return Look(step=step, layers=layers)
+
+    assert signs("activation_scale", look(1, 2.0), look(12, 1000.0)) == []
+    assert signs("activation_scale", look(1, 1000.0), look(12, 1000.0)) == ["growing_activations"]
+    assert signs("activation_scale", look(1, 1000.0), look(12, 2.0), look(16, 1000.0)) == []
+
+
+@pytest.mark.parametrize(("first", "name"), [(1.0, []), (0.01, ["vanishing"])], ids=["as-adam", "as-sgd"])
+def test_a_gradient_that_falls_is_told_where_the_first_layer_stands_still(first: float, name: list[str]) -> None:
+    def look(step: int) -> Look:
+        layers = [heard("linear", ONES, gradient=10.0 ** (i - 4) * ONES) for i in range(5)]
+        layers = [dataclasses.replace(layer, name=f"{i}.linear") for i, layer in enumerate(layers)]
+        moved = [
+            weight(name=f"{i}.weight", before=ONES, value=(1 + u) * ONES) for i, u in ((0, 0.01 * first), (4, 0.01))
+        ]
+        return Look(step=step, layers=layers, weights=moved, progress=Progress(first=2.3, now=2.3))
+
+    assert signs("gradient_flow", look(2)) == name
+    assert signs("gradient_flow", look(64)) == ["vanishing"]
+
+
+def test_a_rate_is_too_high_from_where_the_loss_grew_until_it_came_back() -> None:
+    def look(step: int, ratio: float, now: float) -> Look:
+        return Look(
+            step=step,
+            weights=[weight(before=ONES, value=(1 + ratio) * ONES)],
+            progress=Progress(first=2.0, now=now),
+            rate=0.1,
+            peak=0.1,
+        )
+
+    assert signs("update_ratio", look(2, 0.2, 2.0)) == []
+    assert signs("update_ratio", look(2, 0.2, 3.0)) == ["rate_too_high"]
+    assert signs("update_ratio", look(2, 0.2, 3.0), look(3, 0.2, 2.1)) == ["rate_too_high"]
+    assert signs("update_ratio", look(2, 0.2, 3.0), look(3, 0.2, 1.0), look(4, 0.2, 1.0)) == []
+    assert signs("update_ratio", look(2, 0.6, 2.0)) == ["rate_too_high"]
+
+
+def test_what_chance_makes_of_the_loss_does_not_hide_a_rate_too_low() -> None:
+    def look(step: int, ratio: float, now: float) -> Look:
+        one = weight(before=ONES, value=(1 + ratio) * ONES)
+        return Look(step=step, weights=[one], progress=Progress(first=2.0, now=now), rate=0.1, peak=0.1)
+
+    assert signs("update_ratio", look(1, 1e-5, 2.0), look(64, 1e-5, 1.5)) == ["rate_too_low"]
+    assert signs("update_ratio", look(1, 1e-2, 2.0), look(64, 1e-5, 1.5)) == []
+
+
+def test_elements_that_are_all_cut_are_a_gradient_always_clipped() -> None:
+    def look(size: float) -> Look:
+        return Look(step=1, weights=[weight(gradient=size * ONES)], clip_value=0.1)
+
+    assert measured("clip_rate", look(0.1)) == {"": 1.0}
+    assert signs("clip_rate", *[look(0.1)] * 9) == ["always_clipped"]
+    assert signs("clip_rate", *[look(0.05)] * 9) == []
+
+
+def test_a_first_loss_is_over_when_it_has_come_down() -> None:
+    def look(step: int, now: float) -> Look:
+        return Look(step=step, progress=Progress(first=9.0, now=now, uniform=2.3))
+
+    assert signs("first_loss", look(1, 9.0), look(2, 8.0)) == ["first_loss"]
+    assert signs("first_loss", look(1, 9.0), look(2, 3.0), look(3, 9.0)) == []
+    assert signs("first_loss", look(2, 9.0)) == []

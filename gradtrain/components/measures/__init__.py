@@ -71,6 +71,8 @@ class Progress:
     """The loss of an answer that holds every class for equally likely, ln K; None where the loss has none."""
     chance: float | None = None
     """The loss of the best answer that does not look at the input; None where it is not known."""
+    chance_val: float | None = None
+    """The same for the val split."""
     val: float | None = None
     """The loss of the val split at the last evaluation."""
     least_val: float | None = None
@@ -109,6 +111,8 @@ class Look:
     """Norm of the network's gradient before clipping, where it is clipped."""
     clip: float | None = None
     """Where the norm is cut."""
+    clip_value: float | None = None
+    """Where every element is cut."""
     samples: int = 0
     """Samples in a batch; 0 where they are not known."""
     penalties: Mapping[str, Sequence[tuple[Weight, Tensor]]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ class ActivationScale(Measure):
     paper     the variance should stay the same from layer to layer: Glorot & Bengio (2010), AISTATS; He, Zhang, Ren &
               Sun (2015), ICCV, arXiv:1502.01852; sums of residual branches double it: Zhang, Dauphin & Ma (2019),
               ICLR, arXiv:1901.09321
-    note      Judged in the first steps only: what grows later may have been learned.
+    note      The first step decides: what grows later may have been learned.
     """
 
     close = True
@@ -27,15 +27,13 @@ class ActivationScale(Measure):
 
     growth: PositiveFloat = 20.0
     """Largest RMS of a layer, as a multiple of that of the network's input, or of its first output for symbols."""
-    until: PositiveFloat = 16.0
-    """Last step that is judged."""
 
     def of(self, look: Look) -> Mapping[str, float]:
         heard = [(layer.name, layer.output) for layer in look.layers if layer.output is not None]
         return dict(zip([name for name, _ in heard], sizes([output for _, output in heard]), strict=True))
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
-        if len(values) < 4 or look.step > self.until:
+        if len(values) < 4 or not past.get("starts", look.step == 1):
             return
         first = look.layers[0]
         real = first.input is not None and first.input.is_floating_point()
@@ -43,7 +41,8 @@ class ActivationScale(Measure):
         name, most = max(values.items(), key=lambda item: item[1])
         excess = most / max(start, 1.0) / self.growth
         grows = sum(values[layer.name] > 1.5 * start for layer in look.layers) >= 3
-        if excess < 0.7 or not grows:
+        past["starts"] = excess >= 1 and grows
+        if not past["starts"]:
             return
         residual = name.count(".") > 0 and any(
             "body" in layer.name or "residual" in layer.name for layer in look.layers

@@ -13,7 +13,7 @@ from gradtrain.components.measures import Look, Measure, Sign
 class BeyondChance(Measure):
     """The loss beside that of the best answer that does not look at the input.
 
-    value     L / L₀; L₀ the entropy of the classes' frequencies, or the variance of the values
+    value     L / L₀; L₀ the least loss of a constant: the entropy of the classes' frequencies, the variance …
     paper     with labels that are random a network still learns them by heart, and the val loss only rises: Zhang,
               Bengio, Hardt, Recht & Vinyals (2017), ICLR, arXiv:1611.03530; the thresholds are ours
     """
@@ -22,7 +22,7 @@ class BeyondChance(Measure):
     lasts = 4
     cases = [{}, {"patience": 50}]
 
-    least: PositiveFloat = 0.97
+    least: PositiveFloat = 0.98
     """Where the best val loss so far is above this share of L₀, nothing was learned that holds for new samples."""
     patience: PositiveInt = 200
     """Steps before it is judged."""
@@ -35,22 +35,24 @@ class BeyondChance(Measure):
         progress = look.progress
         if not values or look.step < self.patience or progress.chance is None or progress.least is None:
             return
-        val = progress.least_val
+        val, chance = progress.least_val, progress.chance
+        if val is not None:
+            chance = progress.chance_val or chance
         best = progress.least if val is None else val
-        if best / progress.chance < self.least:
+        if best / chance < self.least:
             return
         by_heart = val is not None and progress.least < 0.9 * progress.chance
         told = f"the best val loss is {val:.4g}" if val is not None else f"the best loss is {progress.least:.4g}"
         learned = f", though the train loss fell to {progress.least:.4g}" if by_heart else ""
         yield Sign(
             "targets",
-            best / progress.chance / self.least,
+            best / chance / self.least,
             "",
             f"{told} after {look.step} steps, that of the best answer without looking at the input "
-            f"{progress.chance:.4g}{learned}",
+            f"{chance:.4g}{learned}",
             "the targets do not follow from the inputs: labels shuffled, or shifted against the samples"
             if by_heart
             else "gradients arrive and weights move, but nothing is learned: labels that do not belong to the samples, "
             "or a network that cannot tell them apart",
-            "data: {source: …}   # look at some samples beside their labels",
+            "look at some samples beside their labels",
         )

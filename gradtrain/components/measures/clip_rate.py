@@ -13,7 +13,8 @@ from gradtrain.components.measures import Look, Measure, Sign, middle
 class ClipRate(Measure):
     """The norm of the gradient beside the norm at which it is clipped, and how often it is longer.
 
-    value     ‖g‖ / clip_norm before clipping, of the whole network
+    value     ‖g‖ / clip_norm before clipping, of the whole network; where elements are cut, and nothing else, the share
+              of those that are not 0 that lie at ±clip_value
     paper     clipping is for rare cliffs: Pascanu, Mikolov & Bengio (2013), ICML, arXiv:1211.5063. Where it always acts
               it is the learning rate; the thresholds are ours
     """
@@ -25,21 +26,40 @@ class ClipRate(Measure):
     """Share of the last looks at which the gradient was clipped."""
     times: PositiveFloat = 10.0
     """Median of ‖g‖ / clip_norm: a norm that is just above the limit loses little."""
+    cut: PositiveFloat = 0.5
+    """Median share of elements that are cut: more, and the gradient is little else than its sign."""
     window: PositiveInt = 16
     """Looks that count."""
 
     def of(self, look: Look) -> Mapping[str, float]:
-        return {"": look.norm / look.clip} if look.norm is not None and look.clip else {}
+        if look.norm is not None and look.clip:
+            return {"": look.norm / look.clip}
+        if look.clip_value is None:
+            return {}
+        gradients = [weight.gradient.abs() for weight in look.moving if weight.gradient is not None]
+        some = sum(int((g > 0).sum()) for g in gradients)
+        return {"": sum(int((g >= look.clip_value).sum()) for g in gradients) / some} if some else {}
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
-        if not values or look.clip is None:
+        if not values:
             return
         recent = past.setdefault("recent", [])
         recent.append(values[""])
         del recent[: -self.window]
         if len(recent) < self.window // 2:
             return
-        share, usual = sum(value > 1 for value in recent) / len(recent), middle(recent)
+        usual = middle(recent)
+        if look.clip is None:
+            yield Sign(
+                "always_clipped",
+                usual / self.cut,
+                "",
+                f"{usual:.0%} of the elements of the gradient are cut to ±{look.clip_value:g} (median of looks)",
+                "the limit is far below the usual size: it sets the length of every step",
+                "training: {clip_norm: 1.0}   # instead of `clip_value`: it keeps the direction",
+            )
+            return
+        share = sum(value > 1 for value in recent) / len(recent)
         yield Sign(
             "always_clipped",
             min(share / self.share, usual / self.times),

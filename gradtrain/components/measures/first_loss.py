@@ -16,7 +16,7 @@ class FirstLoss(Measure):
     value     L₁ / ln K for K classes
     paper     Karpathy, CS231n (2015), neural networks part 3: "look for correct loss at chance performance"; the
               threshold is ours
-    note      Measured at the first step only.
+    note      Measured at the first step only; said to be over when the loss is below the threshold.
     """
 
     finds = ("first_loss",)
@@ -31,13 +31,17 @@ class FirstLoss(Measure):
         return {"": first / uniform} if look.step == 1 and first is not None and uniform else {}
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
-        if values and look.progress.first is not None and look.progress.uniform is not None:
+        first, now, uniform = look.progress.first, look.progress.now, look.progress.uniform
+        if uniform is None or now is None or first is None:
+            return
+        excess = now / uniform / self.times
+        past["over"] = excess > 1 and (look.step == 1 or past.get("over", False))
+        if past["over"]:
             yield Sign(
                 "first_loss",
-                values[""] / self.times,
-                look.weights[-1].layer if look.weights else "",
-                f"the first loss is {look.progress.first:.3g}, that of a network that knows nothing "
-                f"{look.progress.uniform:.3g}",
+                excess,
+                look.layers[-1].name if look.layers else "",
+                f"the first loss is {first:.3g}, that of a network that knows nothing {uniform:.3g}",
                 "the last layer starts with weights too large: it is sure of wrong answers",
-                'init: {normal: {std: 0.01}, params: "*.weight"}   # of the last layer',
+                "init: {normal: {std: 0.02}, params: weights}   # the last layer's above all",
             )

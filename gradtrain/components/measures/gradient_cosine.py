@@ -27,7 +27,7 @@ class GradientCosine(Measure):
     cases = [{}, {"least": 0.5}]
 
     least: PositiveFloat = 0.6
-    """-cos, the median over the matrices, from which steps undo one another, where the loss does not fall."""
+    """-cos, the median over the matrices, from which steps undo one another, where the loss is above the first one."""
 
     def of(self, look: Look) -> Mapping[str, float]:
         names, gradients, befores = [], [], []
@@ -47,7 +47,7 @@ class GradientCosine(Measure):
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
         cosines = {w.layer: values[w.name] for w in look.matrices if w.name in values}
         usual = middle(cosines.values())
-        if cosines and usual < 0 and look.progress.stuck and look.step >= 16:
+        if cosines and usual < 0 and look.progress.falls and look.progress.fallen < 0 and look.step >= 16:
             yield Sign(
                 "oscillation",
                 -usual / self.least,

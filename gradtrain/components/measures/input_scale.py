@@ -17,7 +17,8 @@ class InputScale(Measure):
 
     value     RMS of the inputs that are not 0, and their mean, by name
     paper     inputs of mean 0 and variance 1: LeCun, Bottou, Orr & Müller (1998), Efficient BackProp, section 4.3
-    note      What is not 0 counts: features of one word in a thousand are small on average, and are fine.
+    note      What is not 0 counts: features of one word in a thousand are small on average, and are fine. The first
+              look decides: what networks read of one another grows as they learn.
     """
 
     close = True
@@ -43,7 +44,7 @@ class InputScale(Measure):
             return
         name, size = next(iter(values.items()))
         mean = values[f"{name} mean"]
-        excess = max(size / self.most, self.least / max(size, 1e-30))
+        excess = past.setdefault("first", max(size / self.most, self.least / max(size, 1e-30)))
         yield Sign(
             "unscaled_inputs",
             excess,

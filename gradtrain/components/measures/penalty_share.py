@@ -22,10 +22,10 @@ class PenaltyShare(Measure):
     close = True
     finds = ("penalty_dominates",)
     lasts = 3
-    cases = [{}, {"share": 0.8}]
+    cases = [{}, {"share": 0.9}]
 
-    share: PositiveFloat = 0.95
-    """Share of one penalty."""
+    share: PositiveFloat = 0.8
+    """Share of one penalty, where the loss has not halved."""
 
     def of(self, look: Look) -> Mapping[str, float]:
         if look.norm is not None and look.clip is not None and look.norm > look.clip:
@@ -39,7 +39,7 @@ class PenaltyShare(Measure):
         return found
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
-        if values:
+        if values and look.progress.fallen < 0.5:
             name, share = max(values.items(), key=lambda item: item[1])
             yield Sign(
                 "penalty_dominates",

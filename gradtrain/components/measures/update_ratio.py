@@ -18,7 +18,8 @@ class UpdateRatio(Measure):
     paper     about 1e-3 is usual, 1e-2 much: Karpathy, CS231n (2015), neural networks part 3. The thresholds here lie
               far outside of that: healthy runs begin at 0.1 (Adam, small weights) and end below 1e-6 (cosine)
     note      A rate is called too high or too low only where the loss does not fall either, and too low only
-              after the warm-up.
+              after the warm-up. Where no weight can have gone a hundredth of its length in all steps together, what
+              the loss does is the chance of batches.
     """
 
     close = True
@@ -27,11 +28,11 @@ class UpdateRatio(Measure):
     cases = [{}, {"high": 0.05, "low": 1e-5}]
 
     high: PositiveFloat = 0.1
-    """Median over the matrices from which a rate is too high, where the loss does not fall."""
+    """Median over the matrices from which a rate is too high, where the loss has grown and not come back since."""
     wild: PositiveFloat = 0.5
-    """Median over the matrices from which the first step makes it suspect: half of every weight is new. Ten times
-    that is too high whatever the loss does, forty times that at once."""
-    low: PositiveFloat = 3e-5
+    """The same where the loss stands still, or at the first step: half of every weight is new. Ten times that is too
+    high whatever the loss does, forty times that at once."""
+    low: PositiveFloat = 1e-4
     """Median over the matrices below which a rate is too low, where the loss does not fall."""
 
     def of(self, look: Look) -> Mapping[str, float]:
@@ -45,12 +46,14 @@ class UpdateRatio(Measure):
         usual, progress = middle(ratio for ratio, _ in ratios.values()), look.progress
         if not ratios or not math.isfinite(usual):
             return
-        past["most"] = max(usual, past.get("most", 0.0))
+        past["way"] = past.get("way", 0.0) + usual * (look.step - past.get("step", 0))
+        past["step"] = look.step
         name, (worst, layer) = max(ratios.items(), key=lambda item: item[1][0])
         told = f"a step moves the matrices by {usual:.2g} of their length (median; `{name}` by {worst:.2g})"
-        grown = progress.falls and progress.fallen < -0.25 and look.step > 1
-        suspect = look.step == 1 and usual > self.wild  # a first step may be long by the rule's own start
-        excess = usual / self.high if grown or suspect else 0.1 * usual / self.wild
+        leapt = progress.falls and progress.fallen < -0.25 and look.step > 1
+        past["grown"] = grown = progress.stuck and (leapt or past.get("grown", False))
+        limit = self.high if grown else self.wild if progress.stuck else 10 * self.wild
+        excess = usual / limit
         if excess >= 0.7:
             loss = f", and the loss went from {progress.first:.4g} to {progress.now:.4g}" if grown else ""
             yield Sign(
@@ -61,7 +64,8 @@ class UpdateRatio(Measure):
                 "the learning rate is too high: steps leap over what they aim at",
                 f"lr: {_rate(look.rate * min(0.1, 5e-3 / usual))}",
             )
-        settled = look.rate >= 0.9 * look.peak and progress.stuck and not progress.known and look.step >= 64
+        still = progress.stuck or (progress.falls and progress.fallen < 0.5 and past["way"] < 0.01)
+        settled = look.rate >= 0.9 * look.peak and still and not progress.known and look.step >= 64
         if settled and 0 < usual < self.low / 0.7:
             yield Sign(
                 "rate_too_low",
