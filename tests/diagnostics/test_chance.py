@@ -14,7 +14,11 @@ from gradtrain.start import prepare
 
 CONFIG = """
 name: run
-data: {{source: {{npz: {{path: data.npz}}}}, target: {{kind: {kind}}}, split: {{val: 4, order: contiguous}}, batch_size: 8}}
+data:
+  source: {{npz: {{path: data.npz}}}}
+  target: {{kind: {kind}}}
+  split: {{val: 4, order: contiguous}}
+  batch_size: 8
 model: {{layers: [{{linear: {out}}}]}}
 loss: {loss}
 optimizer: {{sgd: 0.1}}

@@ -31,7 +31,7 @@ class AdamHealth(Measure):
         names, steps, roots, times, least = [], [], [], [], []
         for weight in look.moving:
             m, v, t = (weight.memory.get(key) for key in ("exp_avg", "exp_avg_sq", "step"))
-            if m is None or v is None or t is None or "betas" not in weight.options:
+            if m is None or v is None or t is None or float(t) < 1 or "betas" not in weight.options:
                 continue
             one, two = weight.options["betas"]
             kept = math.sqrt(1 - two ** float(t))
