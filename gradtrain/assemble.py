@@ -22,9 +22,9 @@ from gradtrain.config.load import read
 from gradtrain.config.sections import Init, Network, Run, Sampling
 from gradtrain.feed import facts_after, feed
 from gradtrain.memory import kept
+from gradtrain.modules.reweighted import Reweighted
 from gradtrain.phases import Locate, matching, phases
 from gradtrain.problems import Place, Problem, quote
-from gradtrain.reweighted import Reweighted
 from gradtrain.stage import Shape
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from gradtrain import crash, saving
+from gradtrain import saving
 from gradtrain.assemble import Parts
 from gradtrain.config.load import read
 from gradtrain.config.sections import Run
-from gradtrain.crash import Crash, Traced, batch_of, traced
 from gradtrain.memory import kept as remembered
-from gradtrain.nonfinite import slowed
+from gradtrain.nonfinite import crash, slowed
+from gradtrain.nonfinite.crash import Crash, Traced, batch_of, traced
 from gradtrain.problems import Place, Problem, one_line
 from gradtrain.provenance import begun_in, classes_of
 from gradtrain.start import prepare

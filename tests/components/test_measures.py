@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from gradtrain import registry
-from gradtrain.attention import Attention
 from gradtrain.components.measures import Heard, Look, Measure, Progress, Weight
+from gradtrain.modules.attention import Attention
 
 ONES = torch.ones(2, 2)
 

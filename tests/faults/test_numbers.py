@@ -405,7 +405,7 @@ def test_a_crash_that_does_not_fit_is_told_all_the_same(
     tmp_path: Path, config: Any, silent: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is too large is left out, and the last checkpoint leads to the step as well."""
-    monkeypatch.setattr("gradtrain.crash.LARGEST", 100)
+    monkeypatch.setattr("gradtrain.nonfinite.crash.LARGEST", 100)
     refused(lambda: start(config(("every: 1 steps", "every: 2 steps"), text=DIVERGING), folder=tmp_path / "a"))
     again = replayed(tmp_path / "a")
     assert again.exit_code == 4

@@ -64,7 +64,7 @@ class Attention(Layer):
         return shape
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.attention import Attention as Module
+        from gradtrain.modules.attention import Attention as Module
 
         time, width = self.output_shape(shape)
         turns = angles(time, width // self.heads) if self.rotary else None

@@ -27,7 +27,7 @@ class ClassToken(Layer):
         return (shape[0] + 1, shape[1])
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.attention import Prefixed
+        from gradtrain.modules.attention import Prefixed
 
         return Prefixed(self.output_shape(shape)[1])
 

@@ -57,7 +57,7 @@ class Gat(Layer):
         return (self.heads * self.out if self.merge == "concat" else self.out,)
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.graphs import Gat as Module
+        from gradtrain.modules.graphs import Gat as Module
 
         return Module(
             features(self.name(), shape), self.out, self.heads, concat=self.merge == "concat", slope=self.slope,

@@ -34,7 +34,7 @@ class Gaussian(Layer):
         return (2, self.size)
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.attention import Gaussian as Module
+        from gradtrain.modules.attention import Gaussian as Module
 
         self.output_shape(shape)
         return Module(shape[0], self.size)

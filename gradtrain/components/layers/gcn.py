@@ -40,7 +40,7 @@ class Gcn(Layer):
         return (self.out,)
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.graphs import Gcn as Module
+        from gradtrain.modules.graphs import Gcn as Module
 
         return Module(features(self.name(), shape), self.out, self.bias)
 

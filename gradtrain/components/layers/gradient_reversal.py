@@ -28,7 +28,7 @@ class GradientReversal(Layer):
     """How strongly what comes before works against what comes after."""
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain import surrogates
+        from gradtrain.modules import surrogates
 
         return surrogates.GradientReversal(self.scale)
 

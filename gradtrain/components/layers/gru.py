@@ -38,7 +38,7 @@ class Gru(Recurrent):
     """Numbers in the memory."""
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.recurrent import Gru as Module
+        from gradtrain.modules.recurrent import Gru as Module
 
         self.output_shape(shape)
         return Module(

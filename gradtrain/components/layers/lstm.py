@@ -40,7 +40,7 @@ class Lstm(Recurrent):
     """Numbers in the memory."""
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.recurrent import Lstm as Module
+        from gradtrain.modules.recurrent import Lstm as Module
 
         self.output_shape(shape)
         return Module(

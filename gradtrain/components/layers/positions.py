@@ -38,7 +38,7 @@ class Positions(Layer):
         return shape
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.attention import Positions as Module
+        from gradtrain.modules.attention import Positions as Module
 
         time, width = self.output_shape(shape)
         if self.kind == "learned":

@@ -32,7 +32,7 @@ class Quantize(Layer):
     """The largest level; the smallest is its negative."""
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain import surrogates
+        from gradtrain.modules import surrogates
 
         return surrogates.Quantize(self.levels, self.limit)
 

@@ -34,7 +34,7 @@ class Reparameterize(Layer):
         return shape[1:]
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.attention import Reparameterize as Module
+        from gradtrain.modules.attention import Reparameterize as Module
 
         self.output_shape(shape)
         return Module()

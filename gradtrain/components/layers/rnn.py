@@ -40,7 +40,7 @@ class Rnn(Recurrent):
     """What every number of the memory goes through."""
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.recurrent import Rnn as Module
+        from gradtrain.modules.recurrent import Rnn as Module
 
         self.output_shape(shape)
         return Module(

@@ -39,7 +39,7 @@ class SpectralNorm(Layer):
         return _reweighted.output_shape("spectral_norm", self.of, shape)
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.reweighted import SpectralNorm as Module
+        from gradtrain.modules.reweighted import SpectralNorm as Module
 
         return Module(*_reweighted.inner("spectral_norm", self.of, shape), self.iterations)
 

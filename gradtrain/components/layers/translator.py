@@ -84,7 +84,7 @@ class Translator(Layer):
         return Positions(kind=self.positions)
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.translation import Translator as Module
+        from gradtrain.modules.translation import Translator as Module
 
         target, _ = self.output_shape(shape)
         return Module(

@@ -35,7 +35,7 @@ class WeightNorm(Layer):
         return _reweighted.output_shape("weight_norm", self.of, shape)
 
     def build(self, shape: Shape) -> nn.Module:
-        from gradtrain.reweighted import WeightNorm as Module
+        from gradtrain.modules.reweighted import WeightNorm as Module
 
         return Module(*_reweighted.inner("weight_norm", self.of, shape))
 

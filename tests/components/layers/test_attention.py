@@ -49,8 +49,8 @@ def test_a_causal_step_does_not_depend_on_later_ones() -> None:
 
 
 def test_rotary_products_depend_on_the_distance_only() -> None:
-    from gradtrain.attention import turned
     from gradtrain.components.layers._attention import angles
+    from gradtrain.modules.attention import turned
 
     by = angles(10, 6)
     torch.manual_seed(0)

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gradtrain.components.layers.gat import Gat
-from gradtrain.graphs import Gat as Module
-from gradtrain.graphs import neighbours
+from gradtrain.modules.graphs import Gat as Module
+from gradtrain.modules.graphs import neighbours
 
 
 def built(layer: Gat, features: int, edges: Tensor, nodes: int) -> Module:

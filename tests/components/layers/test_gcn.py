@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gradtrain.components.layers.gcn import Gcn
-from gradtrain.graphs import Gcn as Module
+from gradtrain.modules.graphs import Gcn as Module
 from gradtrain.stage import Misfit
 
 EDGES = torch.tensor([[0, 1, 1], [1, 2, 0]])

@@ -23,8 +23,8 @@ from torch import Tensor
 from gradtrain.assemble import Parts
 from gradtrain.config.policies import Rollback, Skip
 from gradtrain.config.sections import Run
-from gradtrain.crash import SAMPLES, batch_of, keep, traced
 from gradtrain.memory import Memory
+from gradtrain.nonfinite.crash import SAMPLES, batch_of, keep, traced
 from gradtrain.problems import Place, Problem
 from gradtrain.storage import checkpoint
 from gradtrain.storage.folder import RunFolder

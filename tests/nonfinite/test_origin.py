@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gradtrain.origin import Made, Origin, wrong
+from gradtrain.nonfinite.origin import Made, Origin, wrong
 
 
 class Applied(nn.Module):

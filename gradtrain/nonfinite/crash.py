@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from gradtrain.assemble import Parts
-from gradtrain.origin import Made, Origin, wrong
+from gradtrain.nonfinite.origin import Made, Origin, wrong
 from gradtrain.problems import Place, Problem, quote
 from gradtrain.storage import checkpoint
 from gradtrain.storage.files import irregular, make_folder

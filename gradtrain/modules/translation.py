@@ -9,7 +9,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from gradtrain.attention import Attention
+from gradtrain.modules.attention import Attention
 
 
 class Translator(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import gradtrain
 from gradtrain.components.layers.gradient_reversal import GradientReversal as ReversalLayer
 from gradtrain.components.layers.quantize import Quantize as QuantizeLayer
-from gradtrain.surrogates import GradientReversal, Quantize
+from gradtrain.modules.surrogates import GradientReversal, Quantize
 
 X = torch.tensor([[-2.0, -1.0, -0.34, 0.0], [0.1, 0.49, 1.0, 3.0]], dtype=torch.float64)
 

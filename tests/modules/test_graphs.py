@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gradtrain.graphs import Gat, Gcn, degrees, neighbours, ring
+from gradtrain.modules.graphs import Gat, Gcn, degrees, neighbours, ring
 from gradtrain.problems import Problem
 
 NONE = torch.zeros(2, 0, dtype=torch.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import gradtrain
-from gradtrain.surrogates import GradientReversal, Quantize
+from gradtrain.modules.surrogates import GradientReversal, Quantize
 
 
 def test_reversal_passes_numbers_on_and_turns_gradients_round() -> None:

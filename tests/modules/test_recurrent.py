@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gradtrain.recurrent import Gru, Lstm, Rnn
+from gradtrain.modules.recurrent import Gru, Lstm, Rnn
 
 Module = Lstm | Gru | Rnn
 SETTINGS: dict[str, Any] = {"bidirectional": False, "dropout": 0.0, "last": False}

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gradtrain.attention import Attention
+from gradtrain.modules.attention import Attention
 
 
 @pytest.mark.parametrize("fused", [True, False])
