@@ -144,6 +144,7 @@ def hostile(made: Callable[..., Path], full: Lines, payload: str, field: str) ->
 
 
 @pytest.mark.parametrize("field", ["config", "labels", "names", "findings", "status", "samples"])
+@pytest.mark.fault("F65")
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_nothing_from_outside_becomes_an_element(
     made: Callable[..., Path], full: Lines, payload: str, field: str, tmp_path: Path
