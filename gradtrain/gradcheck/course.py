@@ -158,16 +158,19 @@ def walk(
     course: Course,
     *,
     switches: Mapping[str, Any] | None = None,
+    last: Mapping[str, Any] | None = None,
     reload: int = 0,
     without: Collection[int] = (),
     closure: bool = False,
+    in_place: bool = False,
 ) -> Trail:
     """Lead a fresh optimizer along the course.
 
-    switches  flags and numbers set in every group before the first step
+    switches  flags and numbers set in every group before the first step; those of `last` in the last one alone
     reload    after this step a fresh optimizer takes over with `state_dict`
     without   numbers of the weights that never get a gradient
     closure   the gradients come from a closure that is handed to `step`
+    in_place  every gradient is written into the memory of the one before
 
     Raises `Halt` for weights that are no longer what they were, and whatever the optimizer raises.
     """
@@ -179,6 +182,7 @@ def walk(
             group.update(switches)
             if isinstance(group.get("lr"), Tensor):  # which not every path takes
                 group["lr"] = float(group["lr"])
+    optimizer.param_groups[-1].update(last or {})
     for group in optimizer.param_groups:
         if course.rate is not None and _rate(group) == 0:  # built for a warm-up
             _set(group, course.rate)
@@ -193,7 +197,7 @@ def walk(
                 _set(group, rate * factor)
         rates = {id(p): _rate(group) for group in optimizer.param_groups for p in group["params"]}
         trail.rates.append([rates[id(w)] for w in weights])
-        _step(optimizer, weights, course, trail, t, without, closure)
+        _step(optimizer, weights, course, trail, t, without, closure, in_place)
         _look(weights, course, t)
         trail.points.append([w.detach().clone() for w in weights])
         if two_faced:
@@ -215,6 +219,7 @@ def _step(
     t: int,
     without: Collection[int],
     closure: bool,
+    in_place: bool,
 ) -> None:
     calls, given, loss = 0, [], torch.zeros((), dtype=torch.float64)
 
@@ -228,11 +233,14 @@ def _step(
         else:
             loss, gradient = course.evaluate([w.detach().clone() for w in weights])
         for number, (weight, g) in enumerate(zip(weights, gradient, strict=True)):
-            weight.grad = None if number in without else g.clone()
+            if in_place and weight.grad is not None:
+                weight.grad.copy_(g)
+            else:
+                weight.grad = None if number in without else g.clone()
         return loss
 
     for weight in weights:
-        weight.grad = None
+        weight.grad = weight.grad if in_place else None
     if course.evaluate is not None or closure:
         if course.evaluate is not None:  # some want the first gradient before they are called
             with torch.enable_grad():

@@ -13,7 +13,7 @@ from torch import Tensor
 from gradtrain.components.optimizers import Evaluate, State
 from gradtrain.gradcheck.course import Course, Trail
 from gradtrain.gradcheck.published import Published, Update, follow, plainly
-from gradtrain.gradcheck.trails import agrees
+from gradtrain.gradcheck.trails import agrees, beside, rounded
 
 NOTICED = 1e-6
 """Increments that differ by less, relative to the largest, are taken for the same."""
@@ -55,6 +55,22 @@ def explained(cases: list[Case]) -> str:
         if all(_matches(case, case.expected.rates, update) for case in cases):
             return said
     return ""
+
+
+def counted_in_single(cases: list[Case]) -> bool:
+    """Whether the rule agrees, to within a rounding, with 1 - beta^t computed in float32, as of a step in a tensor."""
+
+    def update(rule: Published, g: Tensor, p: Tensor, state: State, t: int, lr: float) -> tuple[Tensor, State]:
+        first, second = (
+            (1 - beta**t) / float(1 - beta ** torch.tensor(t, dtype=torch.float32)) for beta in rule.rule.betas
+        )
+        late = math.sqrt(1 / second)
+        return plainly(rule.varied(eps=rule.rule.eps * late), g, p, state, t, lr * first * late)
+
+    if not all(rule.has("betas", "eps") for case in cases for rule in case.rules):
+        return False
+    ways = [follow(case.rules, case.course, case.expected.rates, update) for case in cases]
+    return all(rounded(beside(case.got, way), case.course) for case, way in zip(cases, ways, strict=True))
 
 
 def _matches(case: Case, rates: list[list[float]], update: Update) -> bool:
@@ -284,9 +300,7 @@ def _when(case: Case) -> str:
     if first == 1:
         return "differs from the first step on"
     if first == 2:
-        return (
-            "first differs at step 2: the rules agree at step 1, so a momentum or moment buffer is updated differently"
-        )
+        return "first differs at step 2, the first one that meets what a step before it left in the state"
     if factors[first - 1] != factors[first - 2]:
         return f"first differs at step {first}, where the rate changes"
     if first in (3, 4):
@@ -321,7 +335,7 @@ def _size(case: Case) -> str:
             ratio = float(ratios.median())
             alike = bool(((ratios - ratio).abs() <= 1e-6 * max(abs(ratio), 1e-12)).all())
             if alike and len(ratios) > 1:
-                return f"its step {t} is {ratio:.6g} times the published one in every element"
+                return f"its step {t} is {ratio + 0.0:.6g} times the published one in every element"
             return ""
     return ""
 

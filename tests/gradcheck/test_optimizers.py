@@ -138,6 +138,11 @@ class Climbs(OwnAdamW):
         return -super().direction(m, v, first, second, eps)
 
 
+class FirstBetasForAll(OwnAdamW):
+    def move(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
+        super().move(p, g, state, {**group, "betas": self.param_groups[0]["betas"]}, t)
+
+
 class FirstRateForAll(OwnAdamW):
     def rate(self, group: dict[str, Any]) -> float:
         return float(self.param_groups[0]["lr"])
@@ -218,6 +223,14 @@ class NoClosure(OwnAdamW):
         super().step()
 
 
+class AsksTwice(OwnAdamW):
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
+        return super().step(closure)
+
+
 class LosesTheLoss(OwnAdamW):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         super().step(closure)
@@ -286,6 +299,14 @@ class LooksBack(OwnSgd):
         (b,) = remembered(state, p, "b")
         p.sub_(lr * (g + mu * b))
         b.mul_(mu).add_(g)
+
+
+class HoldsTheGradient(OwnSgd):
+    """The buffer begins as the first gradient itself, which `zero_grad(set_to_none=False)` empties."""
+
+    def move(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
+        state["b"] = state["b"] * group["momentum"] + g if t > 1 else g
+        p.sub_(group["lr"] * state["b"])
 
 
 class Leaky(OwnSgd):
@@ -467,13 +488,14 @@ WRONG: list[tuple[type[torch.optim.Optimizer], str, str, str]] = [
     (EpsInside, "adamw", "update", "eps stands inside the root: "),
     (EpsInsideSquared, "adamw", "update", "eps stands inside the root, squared"),
     (EpsUnscaled, "adamw", "update", "eps is added before the bias correction"),
-    (EpsByHeart, "adamw", "group eps", 'group["eps"] = 1e-06 is not read'),
+    (EpsByHeart, "adamw", "group eps", 'group["eps"] = 1e-06, set in the last group alone, is not read'),
     (EpsElsewhere, "adamw", "update", "differs where the gradient is near eps"),
     (Uncorrected, "adamw", "update", "the bias of the moments is not corrected"),
     (Penalized, "adamw", "update", "an L2 penalty"),
     (DecayAfter, "adamw", "update", "the weight decay is applied after the step"),
     (CountsTwice, "adamw", "update", "the step is counted twice"),
     (Climbs, "adamw", "update", "the sign of the gradient: it steps up, not down"),
+    (FirstBetasForAll, "adamw", "group betas", "set in the last group alone, is not read"),
     (FirstRateForAll, "adamw", "update", "every group learns at the rate of the first one"),
     (FirstRateForAll, "adamw", "split", "split into other groups"),
     (DefaultRateForAll, "adamw", "update", "neither the rate of the group nor that of a schedule is used"),
@@ -486,6 +508,7 @@ WRONG: list[tuple[type[torch.optim.Optimizer], str, str, str]] = [
     (Forgets, "adamw", "state round trip", "the state is not complete"),
     (PullsTheIdle, "adamw", "no gradient", "weights without a gradient are changed: [3, 4], [4, 2]"),
     (NoClosure, "adamw", "closure", "TypeError"),
+    (AsksTwice, "adamw", "closure", "calls it 2 times"),
     (LosesTheLoss, "adamw", "closure", "`step(closure)` returns None"),
     (NoGradientsInside, "adamw", "closure", "runs without gradients"),
     (Noisy, "adamw", "same twice", "two fresh optimizers"),
@@ -494,7 +517,8 @@ WRONG: list[tuple[type[torch.optim.Optimizer], str, str, str]] = [
     (DampedLater, "sgd", "update", "damped by 1 - momentum"),
     (RateInside, "sgd", "update", "the rate stands inside the buffer"),
     (LooksBack, "sgd", "update", "looking ahead along the old buffer"),
-    (Leaky, "sgd", "update", "first differs at step 2: the rules agree at step 1, so a momentum or moment buffer"),
+    (HoldsTheGradient, "sgd", "gradients in place", "it holds the gradient itself, from step 2 on"),
+    (Leaky, "sgd", "update", "first differs at step 2, the first one that meets what a step before it left"),
     (OwnLion, "lion", "update", "the step is taken along the updated average"),
     (RAdamAtFour, "radam", "update", "only step 5 differs"),
     (AdagradInside, "adagrad", "update", "eps stands inside the root: "),
@@ -677,6 +701,14 @@ def test_every_optimizer_of_torch_with_every_hyper_parameter_is_accepted(cls, kw
 def test_the_differentiable_path_of_torch_is_led_as_well():
     report = gradcheck_optimizer(lambda params: torch.optim.SGD(params, momentum=0.9, differentiable=True), "sgd")
     assert report.failures == []
+
+
+@pytest.mark.parametrize("cls", [torch.optim.Adam, torch.optim.AdamW])
+def test_a_step_counted_in_a_float32_tensor_is_a_loss_of_precision(cls):
+    report = gradcheck_optimizer(lambda params: cls(params, differentiable=True), cls.__name__.lower())
+    failed = [finding for finding in report.failures if finding.check == "update"]
+    assert {finding.verdict for finding in failed} == {"precision"}
+    assert "the number of the step is a float32 tensor" in failed[0].note
 
 
 def test_nadam_of_torch_against_its_own_component_differs_by_float32_only():
