@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gradtrain.gradcheck.callee import Callee
 from gradtrain.gradcheck.faces import Faces, prove_gradient, prove_surrogate, prove_textbook, takes
 from gradtrain.gradcheck.finding import Ledger
 from gradtrain.gradcheck.modes import exactly
 from gradtrain.gradcheck.points import Point
+from gradtrain.gradcheck.probe import Values
 from gradtrain.gradcheck.reverse import Pull, compare, sided
 from gradtrain.gradcheck.singular import judged
+from gradtrain.gradcheck.slopes import STARTS
 from gradtrain.gradcheck.tensors import rounded, write_tensor
 from gradtrain.gradcheck.trial import Effort, Trial, differentiated, plainly, scale_of
+
+FINEST = 0.25 * STARTS[-1]
+"""A step within which a function that changes by more than its size is finer than differences can see."""
+
+SHARES = (
+    "equal numbers that move together stay equal; along such a line the shares that backward gives them do not add up "
+    "to the derivative (a maximum that gives every one of them all of it?)"
+)
 
 GROSS = 1e-3
 """At a drawn point, where a function may be badly conditioned, only more than this is a failure."""
@@ -62,27 +74,42 @@ def _around(trial: Trial, point: Point, known: Collection[str]) -> None:
     if not pull.connected:
         return
     for name in names:
-        direction = trial.direction([name])
+        ways = partial(_together, trial, name) if point.tied else partial(trial.direction, [name])
+        direction = ways()
         gradient = pull.gradient[name]
         if not bool(gradient.isfinite().all()):
-            _explodes(trial, name, pull)
+            if not point.tied:
+                _explodes(trial, name, pull)
             continue
         (found,) = compare(trial.probe, direction, [pull])
         if found.verdict in ("fail", "unresolved"):
             found = judged(trial.probe, direction, pull, found, trial.generator)
         if found.verdict == "fail" and point.corner and exactly(trial.probe, direction)(pull):
             continue
-        if found.verdict == "fail" and rounded(trial, name, pull, found)[0] == "fail" and _grossly(trial, name, pull):
-            write_tensor(trial, name, pull, found, alone=False)
+        if found.verdict == "fail" and abs(found.automatic) * FINEST > pull.size:
+            continue
+        if found.verdict == "fail" and rounded(trial, name, pull, found)[0] == "fail" and _grossly(trial, ways, pull):
+            if point.tied:
+                trial.note(f"gradient of {name}", found, note=SHARES)
+            else:
+                write_tensor(trial, name, pull, found, alone=False)
         elif found.verdict in ("pass", "kink"):
             trial.note(f"gradient of {name}", found)
 
 
-def _grossly(trial: Trial, name: str, pull: Pull) -> bool:
+def _together(trial: Trial, name: str) -> dict[str, Tensor]:
+    """A direction along which equal numbers stay equal."""
+    leaf = trial.probe.leaves[name].detach()
+    values, place = torch.unique(leaf, return_inverse=True)
+    u = torch.randn(values.shape, generator=trial.generator, dtype=torch.float64).to(leaf.dtype)
+    return {name: u[place] * scale_of(leaf)}
+
+
+def _grossly(trial: Trial, ways: Callable[[], Values], pull: Pull) -> bool:
     """Whether further directions show an error too, one of them a large one."""
     gaps = []
     for _ in range(3):
-        direction = trial.direction([name])
+        direction = ways()
         (found,) = compare(trial.probe, direction, [pull])
         if judged(trial.probe, direction, pull, found, trial.generator).verdict != "fail":
             return False

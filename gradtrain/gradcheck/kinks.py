@@ -74,6 +74,7 @@ _SIDES: dict[str, Sides] = {
     "_cdist_forward": lambda a, b, p=2, *rest, **named: _norm(a.unsqueeze(-2) - b.unsqueeze(-3), p),
     "_pdist_forward": lambda x, p=2, *rest, **named: _norm(x.unsqueeze(-2) - x.unsqueeze(-3), p),
     "multi_margin_loss": _margins,
+    **dict.fromkeys(("median", "nanmedian"), lambda x, *dim, **named: () if dim or named else (x <= x.median(),)),
     **dict.fromkeys(("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"), _pixels),
     "amax": lambda x, dim=(), *rest, **named: (x == x.amax(dim, keepdim=True),),
     "amin": lambda x, dim=(), *rest, **named: (x == x.amin(dim, keepdim=True),),
@@ -98,6 +99,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Numbers that floating tensors are compared with."""
         self.called: set[str] = set()
         """Operators met."""
+        self.seeded = False
+        """Whether an operator draws from a generator that it was given."""
         self.labels: list[int] = []
         """Numbers that integer tensors are compared with, and the label that a loss ignores."""
 
@@ -110,6 +113,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         before = sides(*args, **named) if sides is not None and isinstance(args[0], Tensor) else ()
         self.called.add(name)
         self._compared(name, args)
+        self.seeded |= any(isinstance(value, torch.Generator) for value in (*args, *named.values()))
         answer = func(*args, **named)
         for side in before:
             self._note(name, side)

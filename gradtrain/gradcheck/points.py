@@ -46,6 +46,8 @@ class Point:
     """Where a textbook may lose digits that the function keeps, or the other way round."""
     corner: bool = False
     """Where functions may turn: differences alone refuse nothing that both modes of autograd agree on."""
+    tied: bool = False
+    """Many numbers are equal, and stay so: along such lines the largest of them is a smooth function."""
 
 
 def drawn(callee: Callee, forward: Trace, trace: Trace, generator: torch.Generator) -> Iterator[Point]:
@@ -63,6 +65,8 @@ def drawn(callee: Callee, forward: Trace, trace: Trace, generator: torch.Generat
             yield Point("numbers beside them", {name: _beside(x, generator) for name, x in moved.items()})
         if not matrices:
             yield Point("zeros and ties", _tied(moved, generator), corner=True)
+            few = {name: _few(x, generator) for name, x in moved.items()}
+            yield Point("a few numbers, many times", few, corner=True, tied=True)
         if others := _coincident(callee, moved):
             yield Point("inputs that coincide", others, corner=True)
         for what, size in (("tiny numbers", TINY), ("large numbers", LARGE), ("huge numbers", HUGE)):
@@ -85,6 +89,8 @@ def drawn(callee: Callee, forward: Trace, trace: Trace, generator: torch.Generat
     }
     if whole:
         if not forward.called & UNIQUE:
+            if fresh := {name: x for name, tensor in whole.items() if (x := _fresh(tensor, generator)) is not None}:
+                yield Point("other integers", fresh)
             yield Point("repeated integers", {name: _repeated(tensor, generator) for name, tensor in whole.items()})
         for label in dict.fromkeys(trace.labels[:LIMITS]):
             yield Point(f"labels {label}", {name: _some(tensor, label) for name, tensor in whole.items()})
@@ -120,6 +126,13 @@ def _tied(moved: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, 
     return found
 
 
+def _few(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Three of its numbers, in its places at random."""
+    flat = x.detach().flatten()
+    three = flat[torch.randperm(flat.numel(), generator=generator)[:3]]
+    return three[torch.randint(0, len(three), x.shape, generator=generator)]
+
+
 def _coincident(callee: Callee, moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A first part of one tensor equals the same part of another of its shape: a residual or a distance of zero."""
     pair = _pair(callee, moved)
@@ -153,6 +166,24 @@ def _near(x: Tensor, limit: float, generator: torch.Generator) -> Tensor:
 def _scaled(x: Tensor, size: float, generator: torch.Generator) -> Tensor:
     spread = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.dtype)
     return size * spread
+
+
+def _fresh(x: Tensor, generator: torch.Generator) -> Tensor | None:
+    """Integers between the same limits, from 0 or 1 on; None where there are no others.
+
+    Negative ones stay, for they mark something; what was in order stays in order, and begins and ends as it did.
+    """
+    known = x[x >= 0]
+    low, high = (min(int(known.min()), 1), int(known.max())) if known.numel() else (0, 0)
+    if low == high:
+        return None
+    drawn = torch.randint(low, high + 1, x.shape, generator=generator).to(x.dtype)
+    rising, falling = (bool((steps >= 0).all()) for steps in (x.diff(), -x.diff()))
+    if x.ndim == 1 and (rising or falling):
+        drawn = drawn.sort(descending=falling).values
+        if rising != falling:
+            drawn[0], drawn[-1] = x[0], x[-1]
+    return torch.where(x >= 0, drawn, x)
 
 
 def _repeated(x: Tensor, generator: torch.Generator) -> Tensor:

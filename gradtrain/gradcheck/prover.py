@@ -107,17 +107,17 @@ def _prove(callee: Callee, faces: Faces, effort: Effort, ledger: Ledger) -> None
         return
     callee, probe, where = trial.callee, trial.probe, trial.where
     try:
+        forward = traced(lambda: probe.at(probe.moved({}, 0.0)))
         if all(finding.ok for finding in ledger.findings) and trial.together.connected:
             free = [name for name in callee.free if name in trial.together.connected]
             prove_batched(probe, free, trial.together, ledger, **where)
-            if not probe.kept.random:
+            if not (probe.kept.random or forward.seeded):  # numbers of another precision are drawn otherwise
                 prove_precision(callee, trial.together.weights, ledger, **where)
         if faces.textbook is not None:
             prove_textbook(faces.textbook, callee, probe, ledger, **where)
         if faces.gradient is not None:
             prove_gradient(faces.gradient, callee, probe, trial.together, ledger, **where)
         prove_running(callee, ledger, **where)
-        forward = traced(lambda: probe.at(probe.moved({}, 0.0)))
         both = traced(lambda: pulls(probe, [("", trial.together.weights)]), grad=True)
         for number, point in enumerate(drawn(callee, forward, both, trial.generator), 1):
             prove_elsewhere(callee, point, faces, effort, ledger, {"sample": number, "point": f"drawn: {point.what}"})
