@@ -40,6 +40,8 @@ def prove_elsewhere(
     """A drawn point: failures only where numbers prove them, nothing where it lies outside the domain."""
     inner = Ledger(*ledger.who)
     known = {finding.check for finding in ledger.findings if not finding.ok}
+    if faces.surrogate is not None and not takes(faces.surrogate, point.keywords):
+        return
     try:
         callee = callee.at(point.values, point.keywords)
         probe = callee.probe()

@@ -128,7 +128,7 @@ def exactly(probe: Probe, direction: Values) -> Callable[[Pull], bool]:
 def prove_repeated(probe: Probe, pull: Pull, ledger: Ledger, **where: object) -> None:
     """The same call twice gives the same bits, and so does its backward pass."""
     (again,) = pulls(probe, [(pull.of, pull.weights)])
-    worst = _apart(pull.gradient, again.gradient)
+    worst = apart(pull.gradient, again.gradient)
     ledger.write(
         "backward twice",
         "pass" if worst <= 1e-13 else "nondeterministic",
@@ -147,7 +147,7 @@ def prove_linear(probe: Probe, pull: Pull, ledger: Ledger, **where: object) -> N
             (pull.of, {name: torch.zeros_like(w) for name, w in pull.weights.items()}),
         ],
     )
-    worst = _apart({name: factor * g for name, g in pull.gradient.items()}, big.gradient)
+    worst = apart({name: factor * g for name, g in pull.gradient.items()}, big.gradient)
     left = max((float(g.abs().max()) for g in nothing.gradient.values() if g.numel()), default=0.0)
     note = (
         f"an incoming gradient of zero gives {left:.3g}"
@@ -178,14 +178,14 @@ def prove_batched(probe: Probe, names: Sequence[str], pull: Pull, ledger: Ledger
         fresh = [value.detach().requires_grad_() for value in point]
         single = torch.autograd.grad(scalar(fresh), fresh, allow_unused=True)
         expected = {n: torch.zeros_like(x) if g is None else g for n, x, g in zip(names, fresh, single, strict=True)}
-        if number == 0 and _apart(expected, {name: pull.gradient[name] for name in names}) > probe.slack(1e-9):
+        if number == 0 and apart(expected, {name: pull.gradient[name] for name in names}) > probe.slack(1e-9):
             return  # a part of it is computed anew in backward, when other tensors stand in the places of its own
-        worst = max(worst, _apart(expected, {name: g[number] for name, g in zip(names, mapped, strict=True)}, natural))
+        worst = max(worst, apart(expected, {name: g[number] for name, g in zip(names, mapped, strict=True)}, natural))
     note = f"vmap(grad) and a loop are {worst:.1e} apart relatively"
     ledger.state("batched gradient", worst <= probe.slack(1e-9), note, **where)
 
 
-def _apart(a: Mapping[str, Tensor], b: Mapping[str, Tensor], natural: Mapping[str, float] | None = None) -> float:
+def apart(a: Mapping[str, Tensor], b: Mapping[str, Tensor], natural: Mapping[str, float] | None = None) -> float:
     """The largest difference, relative to the largest magnitude of each tensor; below `natural` it is rounding."""
     worst = 0.0
     for name, one in a.items():

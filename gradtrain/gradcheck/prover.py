@@ -16,6 +16,7 @@ from gradtrain.gradcheck.elsewhere import prove_elsewhere
 from gradtrain.gradcheck.faces import Faces, prove_gradient, prove_surrogate, prove_textbook
 from gradtrain.gradcheck.finding import Ledger, Verdict, same_bits
 from gradtrain.gradcheck.kinks import traced
+from gradtrain.gradcheck.layouts import prove_layouts
 from gradtrain.gradcheck.modes import Missing, forward_holds, prove_batched, prove_linear, prove_repeated, tangents
 from gradtrain.gradcheck.orders import prove_order, prove_symmetry
 from gradtrain.gradcheck.points import drawn
@@ -111,6 +112,7 @@ def _prove(callee: Callee, faces: Faces, effort: Effort, ledger: Ledger) -> None
         if all(finding.ok for finding in ledger.findings) and trial.together.connected:
             free = [name for name in callee.free if name in trial.together.connected]
             prove_batched(probe, free, trial.together, ledger, **where)
+            prove_layouts(trial, forward)
             if not (probe.kept.random or forward.seeded):  # numbers of another precision are drawn otherwise
                 prove_precision(callee, trial.together.weights, ledger, **where)
         if faces.textbook is not None:

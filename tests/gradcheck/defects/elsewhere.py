@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import torch
 from defects.planted import Correct, Planted, correct, plant, rand, randn, ruled
 from torch import Tensor
@@ -60,3 +62,43 @@ def fresh_generator() -> Correct:
         return (x + torch.rand(x.shape, generator=own, dtype=x.dtype).log()).softmax(-1)
 
     return Correct(noisy, (randn(2, 3),))
+
+
+@plant("backward reads the incoming gradient as if its numbers lay one after another")
+def incoming_in_order() -> Planted:
+    def of(in_order: bool):
+        def backward(g: Tensor, x: Tensor) -> Tensor:
+            return 2 * (g.as_strided(g.shape, (g.shape[1], 1)) if in_order else g)
+
+        return ruled(lambda x: 2 * x, backward)
+
+    return Planted(of(True), of(False), (randn(3, 4),), "fail")
+
+
+@plant("backward takes a view of the incoming gradient, which that of a sum does not have")
+def incoming_viewed() -> Planted:
+    def of(flat: str):
+        return ruled(lambda x: x.exp(), lambda g, x: getattr(g, flat)(-1).view(g.shape) * x.exp())
+
+    return Planted(of("view"), of("reshape"), (randn(3, 4),), "fail")
+
+
+@plant("a kernel reads its input as if its numbers lay one after another")
+def input_in_order() -> Planted:
+    def doubled(x: Tensor) -> Tensor:
+        kind = {torch.float64: ctypes.c_double, torch.float32: ctypes.c_float}[x.dtype]
+        numbers = (kind * x.numel()).from_address(x.data_ptr())
+        return 2 * torch.tensor(list(numbers), dtype=x.dtype).view(x.shape)
+
+    def of(forward):
+        return ruled(forward, lambda g, x: 2 * g)
+
+    return Planted(of(doubled), of(lambda x: doubled(x.contiguous())), (randn(3, 4),), "fail")
+
+
+@correct("a keyword that moves, and a declared surrogate that does not take it")
+def surrogate_without_keyword() -> Correct:
+    def rounded(x: Tensor, scale: float = 1.0) -> Tensor:
+        return scale * (x + (x.round() - x).detach())
+
+    return Correct(rounded, (randn(4),), "intended", {"surrogate": lambda x: x})
