@@ -185,12 +185,12 @@ def _where(entries: Sequence[Entry], wrong: Sequence[Entry], values: Tensor) -> 
         return ", in every element measured"
     if len(wrong) == 1:
         return ", in a single element as far as measured"
-    names = {1: ["element"], 2: ["row", "column"]}.get(values.ndim, ["sample", "channel"])
+    names = {1: ["element"], 2: ["row", "column"]}.get(values.ndim, [])
     for axis in range(values.ndim):
         indices = {entry.index[axis] for entry in wrong}
         if len(indices) == 1 and not any(entry.index[axis] in indices for entry in right):
-            kind = names[axis] if axis < len(names) else f"index of dimension {axis}"
-            return f", only in {kind} {indices.pop()}"
+            index = indices.pop()
+            return f", only in {names[axis]} {index}" if names else f", only at index {index} of dimension {axis}"
     told = f", in {len(wrong)} of {len(entries)} elements measured"
     if math.comb(len(entries), len(wrong)) < CHANCE:
         return told

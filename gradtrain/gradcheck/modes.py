@@ -181,7 +181,10 @@ def prove_batched(probe: Probe, names: Sequence[str], pull: Pull, ledger: Ledger
         if number == 0 and apart(expected, {name: pull.gradient[name] for name in names}) > probe.slack(1e-9):
             return  # a part of it is computed anew in backward, when other tensors stand in the places of its own
         worst = max(worst, apart(expected, {name: g[number] for name, g in zip(names, mapped, strict=True)}, natural))
-    note = f"vmap(grad) and a loop are {worst:.1e} apart relatively"
+    note = (
+        f"`torch.func.vmap` of the gradient differs from a loop over the points by {worst:.1e} relatively: "
+        "numbers of different points are mixed (a vmap rule with the wrong axis?)"
+    )
     ledger.state("batched gradient", worst <= probe.slack(1e-9), note, **where)
 
 

@@ -235,7 +235,8 @@ def evidence(finding: Finding) -> str:
         parts.append(("relative", f"{finding.relative:.2e}{agreed}"))
     if finding.elements:
         measured = " measured" if finding.bound is not None else ""
-        parts.append(("elements", f"{finding.disagree:,} of {finding.elements:,}{measured} disagree"))
+        how = "disagree" if finding.expected is not None else "are not finite"
+        parts.append(("elements", f"{finding.disagree:,} of {finding.elements:,}{measured} {how}"))
     parts.append(("note", finding.note))
     return "\n".join(lines + [f"  {label:<9} {safe(text)}" for label, text in parts if text])
 
@@ -255,8 +256,9 @@ def _sides(finding: Finding) -> tuple[str, str]:
         return ("<u, H v>", "<v, H u>") if finding.check == "Hessian symmetry" else ("forward mode", "backward twice")
     if (kind in ("differences", "gradient") and finding.bound is not None) or kind.startswith("order "):
         return "by autograd", "by differences"
-    if kind == "gradient" and finding.family in WHOLE and finding.verdict != "nonfinite":
-        return "by autograd", "by the declared surrogate" if finding.disagree else "by differences"
+    if kind == "gradient" and finding.family in WHOLE:
+        declared = finding.disagree and not finding.note
+        return "by autograd", "by the declared surrogate" if declared else "by differences"
     if kind in ("gradient", "closed form"):
         return "by autograd", "by the closed form"
     return ("by the optimizer" if kind == "update" else "by the implementation"), "by the textbook"

@@ -41,6 +41,8 @@ class Pull:
     """Leaves that the graph leads back to."""
     size: float
     """Euclidean norm of weight times output: the scale of what is differenced."""
+    written: bool = False
+    """Whether backward changed the incoming gradient in place; it has been put back."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,22 @@ def pulls(probe: Probe, weights: Sequence[tuple[str, Weights]]) -> list[Pull]:
     for of, weight in weights:
         chosen = {name: w for name, w in weight.items() if outputs[name].requires_grad}
         grads: Sequence[Tensor | None] = [None] * len(probe.leaves)
+        given = [w.to(outputs[name].dtype) for name, w in chosen.items()]
+        before = [w.clone() for w in given]
         if chosen:
-            grads = _backward(
-                [outputs[name] for name in chosen], list(probe.leaves.values()),
-                [w.to(outputs[name].dtype) for name, w in chosen.items()],
-            )  # fmt: skip
+            grads = _backward([outputs[name] for name in chosen], list(probe.leaves.values()), given)
+        written = not all(map(torch.equal, given, before))
+        if written:
+            grads = [None if g is None else g.clone() for g in grads]
+            for w, value in zip(given, before, strict=True):
+                w.copy_(value)
         found.append(
             Pull(
                 weight, of,
                 {name: torch.zeros_like(leaf) if g is None else _dense(g).detach().to(leaf.dtype)
                  for (name, leaf), g in zip(probe.leaves.items(), grads, strict=True)},
                 frozenset(name for name, g in zip(probe.leaves, grads, strict=True) if g is not None),
-                magnitude(w * outputs[name].detach() for name, w in weight.items()),
+                magnitude(w * outputs[name].detach() for name, w in weight.items()), written,
             )
         )  # fmt: skip
     return found

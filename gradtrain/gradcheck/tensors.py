@@ -25,6 +25,9 @@ SOME = 5.0
 FEW = 9.0
 """Digits that a function without casts gives more of, unless its numbers cancel."""
 
+SINGLE = 8.5
+"""Digits beyond which a short series, not float32, is what a function lacks digits for."""
+
 ORDER: tuple[Verdict, ...] = ("fail", "nonfinite", "precision", "unresolved", "kink", "pass")
 
 
@@ -130,15 +133,18 @@ def write_tensor(trial: Trial, name: str, pull: Pull, found: Measured, alone: bo
             pass
         why = "backward gives zero" if name in pull.connected else "no path leads from the result back to it"
         note = f"{why}, but the result depends on it: it is detached or left out"
+        if name in trial.callee.moved and not trial.callee.marked and trial.callee.parameters:
+            note += "; if that is meant, mark nothing and close over it: gradcheck(lambda: model(x))"
         trial.note(check, found, verdict="detached", note=note)
         return False
     if found.verdict == "nonfinite":
         bad = ~pull.gradient[name].isfinite()
         index = tuple(int(i) for i in bad.nonzero()[0]) if bool(bad.any()) else ()
         trial.ledger.write(
-            check, "nonfinite", element=index, got=float(pull.gradient[name][index]), expected=found.numeric,
-            disagree=int(bad.sum()), elements=leaf.numel(), at=float(leaf.detach()[index]),
-            note="the gradient is not finite where the function is", **trial.where,
+            check, "nonfinite", element=index, got=float(pull.gradient[name][index]), disagree=int(bad.sum()),
+            elements=leaf.numel(), at=float(leaf.detach()[index]),
+            note=f"the gradient is {float(pull.gradient[name][index])} there, and the function is finite",
+            **trial.where,
         )  # fmt: skip
         return False
     if found.verdict in ("fail", "unresolved") or (found.verdict == "pass" and found.digits < FEW):
@@ -188,7 +194,8 @@ def rounded(trial: Trial, name: str, pull: Pull, found: Measured) -> tuple[Verdi
         return "precision", f"a cast inside loses digits: {casts[0]}"
     if found.verdict == "fail" and relative < ROUNDING:
         digits = -math.log10(relative)
-        return "precision", f"the algebra is right to {digits:.1f} digits: a constant or a cast inside is float32"
+        what = "a constant or a cast inside is float32" if digits < SINGLE else "something inside has no more of them"
+        return "precision", f"the algebra is right to {digits:.1f} digits: {what}"
     return found.verdict, found.note
 
 

@@ -105,6 +105,10 @@ def called_twice(callee: Callee, probe: Probe, ledger: Ledger, where: Mapping[st
         if probe.epsilon < 1e-10 and _mixes(error):
             ledger.write("precision of the proof", "fail", note=str(error), **where)
             return None
+        if "in-place operation" in str(error) and "leaf" in str(error):
+            note = f"the call changes an input in place, which autograd refuses ({first_line(error)}): work on a copy"
+            ledger.write("inputs kept", "fail", note=note, **where)
+            return None
         ledger.write("call", "fail", note=f"{type(error).__name__}: {first_line(error)}", **where)
         return None
     for name, out in once.items():
@@ -180,4 +184,7 @@ def differentiated(trial: Trial) -> bool:
     except (Exception, SystemExit) as error:
         trial.ledger.write("backward", "fail", note=f"{type(error).__name__}: {first_line(error)}", **trial.where)
         return False
+    if any(pull.written for pull in trial.pulls) and not trial.where.get("sample"):
+        note = "backward changes the incoming gradient in place, which others may hold too: work on a copy"
+        trial.ledger.write("incoming gradient", "fail", note=note, **trial.where)
     return True

@@ -80,7 +80,7 @@ LOOKS: list[tuple[tuple[int, ...], Callable[[Tensor, Tensor], Tensor], str]] = [
     ((5, 4), lambda g, x: 1.5 * g * (x < 0) + g * (x >= 0), "only where it is below"),
     ((50, 40), lambda g, x: torch.cat([g[:7], 2 * g[7:8], g[8:]]), "only in row 7"),
     ((50, 40), lambda g, x: torch.cat([g[:, :3], 0 * g[:, 3:4], g[:, 4:]], 1), "only in column 3"),
-    ((8, 9, 10), lambda g, x: torch.cat([g[:, :2], 2 * g[:, 2:3], g[:, 3:]], 1), "only in channel 2"),
+    ((8, 9, 10), lambda g, x: torch.cat([g[:, :2], 2 * g[:, 2:3], g[:, 3:]], 1), "only at index 2 of dimension 1"),
     ((5, 4), lambda g, x: torch.cat([0 * g[:1], g[1:]]), "a term or row is dropped"),
     ((5, 4), lambda g, x: g * x.abs(), "in every element measured"),
 ]

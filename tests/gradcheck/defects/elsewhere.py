@@ -75,6 +75,14 @@ def incoming_in_order() -> Planted:
     return Planted(of(True), of(False), (randn(3, 4),), "fail")
 
 
+@plant("backward writes into the incoming gradient")
+def incoming_written() -> Planted:
+    def of(in_place: bool):
+        return ruled(lambda x: x**2, lambda g, x: g.mul_(2 * x) if in_place else g * 2 * x)
+
+    return Planted(of(True), of(False), (randn(4),), "fail")
+
+
 @plant("backward takes a view of the incoming gradient, which that of a sum does not have")
 def incoming_viewed() -> Planted:
     def of(flat: str):
