@@ -18,12 +18,8 @@ from gradtrain.gradcheck.points import Point
 from gradtrain.gradcheck.probe import Values
 from gradtrain.gradcheck.reverse import Pull, compare, sided
 from gradtrain.gradcheck.singular import judged
-from gradtrain.gradcheck.slopes import STARTS
 from gradtrain.gradcheck.tensors import rounded, write_tensor
 from gradtrain.gradcheck.trial import Effort, Trial, differentiated, plainly, scale_of
-
-FINEST = 0.25 * STARTS[-1]
-"""A step within which a function that changes by more than its size is finer than differences can see."""
 
 SHARES = (
     "equal numbers that move together stay equal; along such a line the shares that backward gives them do not add up "
@@ -87,8 +83,6 @@ def _around(trial: Trial, point: Point, known: Collection[str]) -> None:
         if found.verdict in ("fail", "unresolved"):
             found = judged(trial.probe, direction, pull, found, trial.generator)
         if found.verdict == "fail" and point.corner and exactly(trial.probe, direction)(pull):
-            continue
-        if found.verdict == "fail" and abs(found.automatic) * FINEST > pull.size:
             continue
         if found.verdict == "fail" and rounded(trial, name, pull, found)[0] == "fail" and _grossly(trial, ways, pull):
             if point.tied:

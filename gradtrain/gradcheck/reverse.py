@@ -215,6 +215,17 @@ def _agrees(slope: Slope, known: Known, size: float, epsilon: float) -> bool:
     return abs(slope.value - known.value) <= 8 * slope.error + rounding
 
 
+def sees(slope: Slope, automatic: float, size: float) -> bool:
+    """Whether the steps were small enough for what autograd claims: within them the function changes by its size."""
+    return abs(automatic) * slope.step <= (1 << LEVELS) * max(size, slope.reach)
+
+
+def _against(trusted: Sequence[Slope], size: float, known: Known) -> bool:
+    """Whether two bounds agree with each other, and could see what autograd claims."""
+    two = trusted[:2]
+    return len(two) == 2 and _alike(*two) and any(sees(slope, known.value, size) for slope in two)
+
+
 def _alike(a: Slope, b: Slope) -> bool:
     return abs(a.value - b.value) <= 8 * (a.error + b.error) + 1e-9 * max(abs(a.value), abs(b.value))
 
@@ -235,7 +246,7 @@ def _enough(tried: Sequence[Slope], size: float, known: Known, epsilon: float) -
         best = agreeing[0]
         sharp = 4e-9 * math.sqrt(epsilon / 2.2e-16) * max(known.size, abs(best.value))
         return best.error <= sharp or best.error <= max(4e-13 * size, 1e-10 * best.reach) or len(tried) >= 3
-    return len(trusted) >= 2 and _alike(trusted[0], trusted[1])
+    return _against(trusted, size, known)
 
 
 def _decided(
@@ -250,7 +261,7 @@ def _decided(
             return Measured(
                 "pass", known.value, slope.value, slope.error, max(known.size, abs(slope.value), slope.reach)
             )
-    if len(trusted) >= 2 and _alike(trusted[0], trusted[1]):
+    if _against(trusted, size, known):
         slope = trusted[0]
         return Measured("fail", known.value, slope.value, slope.error, max(known.size, abs(slope.value)))
     scale = max(known.size, abs(best.value)) if math.isfinite(best.value) else known.size

@@ -110,3 +110,13 @@ def surrogate_without_keyword() -> Correct:
         return scale * (x + (x.round() - x).detach())
 
     return Correct(rounded, (randn(4),), "intended", {"surrogate": lambda x: x})
+
+
+@correct("the inverse of a matrix that is nearly singular: its slope turns within a thousandth of the numbers")
+def nearly_singular() -> Correct:
+    def inverse(a: Tensor) -> Tensor:
+        return torch.linalg.inv(a + 1e-5 * torch.eye(3, dtype=a.dtype))
+
+    return Correct(
+        inverse, (torch.ones(3, 3, dtype=torch.float64) * torch.tensor([1.0, -1.0, 1.0]) + 1e-5 * randn(3, 3),)
+    )
