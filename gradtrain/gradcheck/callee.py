@@ -112,6 +112,11 @@ def taken_apart(function: Callable[..., Any], inputs: Sequence[Any], dtype: torc
     given = {id(tensor) for value in inputs for _, tensor in _inside(value, "")}
     learning = {name: p for name, p in learning.items() if p.requires_grad and id(p) not in given}
     tensors = dict(_found(inputs, names, set(learning)))
+    if hollow := next((name for name, tensor in tensors.items() if tensor.is_meta), None):
+        raise Problem(
+            "no-numbers", f"{hollow} is a meta tensor: it has a shape and no numbers",
+            why="a derivative is proven at a point", help="give tensors on the CPU: torch.randn(...)",
+        )  # fmt: skip
     arguments = _marked(inputs, iter(list(tensors)))
     marked = [name for name, tensor in tensors.items() if tensor.requires_grad]
     dense = {name: tensor for name, tensor in tensors.items() if tensor.layout == torch.strided}
@@ -178,7 +183,7 @@ def with_clones(callee: Callee) -> Callee:
 def laid_out(tensor: Tensor) -> Tensor:
     """A copy with the same places in memory: gaps and expanded dimensions stay."""
     tensor = tensor.detach()
-    if tensor.layout != torch.strided:
+    if tensor.layout != torch.strided or tensor.is_quantized:
         return tensor.clone()
     if 0 in tensor.stride() and tensor.numel():
         narrow = tensor[tuple(slice(0, 1) if step == 0 else slice(None) for step in tensor.stride())]

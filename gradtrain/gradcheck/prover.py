@@ -79,7 +79,7 @@ def prove_point(callee: Callee, faces: Faces, ledger: Ledger, effort: Effort) ->
         note = "a complex parameter is not differentiated by: make it two real ones"
         ledger.write(f"gradient of {name}", "unresolved", note=note, **where)
     if not callee.moved and not callee.parameters:
-        note = "no input is a floating-point tensor: there is nothing to derive by"
+        note = "no input is a dense tensor of real or complex numbers: there is nothing to derive by"
         ledger.write("inputs", "fail", note=note, **where)
         return None
     probe = callee.probe()

@@ -25,9 +25,6 @@ SOME = 5.0
 FEW = 9.0
 """Digits that a function without casts gives more of, unless its numbers cancel."""
 
-SINGLE = 8.5
-"""Digits beyond which a short series, not float32, is what a function lacks digits for."""
-
 ORDER: tuple[Verdict, ...] = ("fail", "nonfinite", "precision", "unresolved", "kink", "pass")
 
 
@@ -194,7 +191,7 @@ def rounded(trial: Trial, name: str, pull: Pull, found: Measured) -> tuple[Verdi
         return "precision", f"a cast inside loses digits: {casts[0]}"
     if found.verdict == "fail" and relative < ROUNDING:
         digits = -math.log10(relative)
-        what = "a constant or a cast inside is float32" if digits < SINGLE else "something inside has no more of them"
+        what = "a constant or a cast inside is float32, or a series too short"
         return "precision", f"the algebra is right to {digits:.1f} digits: {what}"
     return found.verdict, found.note
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import gradtrain
+from gradtrain.problems import Problem
 
 X = [0.3, -1.2, 2.0, 0.7]
 
@@ -378,3 +379,25 @@ def stumbles(*inputs: Any) -> Any:
 )  # fmt: skip
 def test_a_face_that_makes_no_sense_is_refused_in_words(kind: str, face: Callable[..., Any]) -> None:
     assert not proven(torch.sin, numbers(), **{kind: face})
+
+
+def test_a_tensor_without_numbers_is_a_problem() -> None:
+    with pytest.raises(Problem, match="meta tensor"):
+        gradtrain.gradcheck(torch.sin, torch.randn(3, device="meta"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("made", [lambda x: x.to_sparse(), lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)])
+def test_numbers_that_are_not_dense_are_refused_in_words(made: Callable[[Tensor], Tensor]) -> None:
+    given = made(torch.eye(3))
+    report = gradtrain.gradcheck(lambda x: 2 * x.to_dense() if x.is_sparse else x.dequantize(), given)
+    assert [finding.note for finding in report.failures] == [
+        "no input is a dense tensor of real or complex numbers: there is nothing to derive by"
+    ]
+
+
+def test_a_call_that_changes_a_leaf_in_place_is_named() -> None:
+    x = numbers()
+    report = gradtrain.gradcheck(lambda x: x.mul_(2), x)
+    assert report.failures[0].check == "inputs kept"
+    assert torch.equal(x, numbers())

@@ -167,6 +167,11 @@ def beyond() -> Iterator[Entry]:
         "rms_norm, order 3": lambda: third(lambda x: F.rms_norm(x, (3,)), drawn(4, 3)),
         "ctc_loss of raw log-probabilities": lambda: gradtrain.gradcheck(ctc, drawn(5, 2, 4).log_softmax(2)),
         "ctc_loss of log_softmax": lambda: gradtrain.gradcheck(lambda x: ctc(x.log_softmax(2)), drawn(5, 2, 4)),
+        "weight_norm": lambda: gradtrain.gradcheck(lambda v, g: torch._weight_norm(v, g, 0), drawn(3, 4), drawn(3, 1)),
+        "weight_norm, order 1": lambda: gradtrain.gradcheck(
+            lambda v, g: torch._weight_norm(v, g, 0), drawn(3, 4), drawn(3, 1), order=1
+        ),
+        "CrossMapLRN2d": lambda: gradtrain.gradcheck(torch.nn.CrossMapLRN2d(3), drawn(1, 4, 3, 3)),
         "cholesky_inverse": lambda: gradtrain.gradcheck(lambda a: torch.cholesky_inverse(a.tril()), factor),
     }
     for name, proof in proofs.items():
