@@ -115,10 +115,14 @@ def explanation(code: str) -> str | None:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that `word` was most likely meant to be."""
+    """The candidate that `word` was most likely meant to be: as a whole, or as one of its words."""
     known = {candidate.casefold(): candidate for candidate in candidates}
-    found = difflib.get_close_matches(word.casefold(), known, n=1, cutoff=0.6)
-    return known[found[0]] if found else None
+    whole = difflib.get_close_matches(word.casefold(), known, n=1, cutoff=0.6)
+    if not whole or difflib.SequenceMatcher(None, whole[0], word.casefold()).ratio() < 0.8:
+        words = {part: full for full in reversed(known) for part in full.split("_") if part != full and len(part) > 3}
+        if part := difflib.get_close_matches(word.casefold(), words, n=1, cutoff=0.8):
+            return known[words[part[0]]]
+    return known[whole[0]] if whole else None
 
 
 def did_you_mean(word: str, candidates: Iterable[str], otherwise: str = "") -> str:

@@ -146,7 +146,7 @@ def _usage(error: Any) -> Problem:
     context = error.ctx
     command = context.command_path if context else "gradtrain"
     usage = " ".join(context.get_usage().split()).replace("Usage:", "usage:") if context else ""
-    said = _in_backticks(safe(error.message, 200))
+    said = _in_backticks(safe(error.message, 200)).replace("Input should be", "it should be")
     match type(error).__name__:
         case "NoSuchOption":
             parameters = context.command.get_params(context) if context else []
@@ -157,7 +157,13 @@ def _usage(error: Any) -> Problem:
             elif (word := error.option_name.lstrip("-")) in commands:
                 help = f"`gradtrain {word}` is a command of its own"
             else:
-                help = did_you_mean(error.option_name, options, f"`{command} --help` shows its options")
+                overrides = any(parameter.name == "overrides" for parameter in parameters)
+                keys = (
+                    f"keys of the config stand without dashes: `{word}=…`. "
+                    if overrides and word.isidentifier()
+                    else ""
+                )
+                help = did_you_mean(error.option_name, options, f"{keys}`{command} --help` shows its options")
             return Problem("unknown-option", f"`{command}` has no option {quote(error.option_name)}", help=help)
         case "MissingParameter":
             return Problem("missing-argument", f"`{command}` needs {quote(_called(error))}", help=usage)
@@ -167,12 +173,9 @@ def _usage(error: Any) -> Problem:
                 f"{quote(_called(error))} cannot have this value: {said}",
                 help=f"`{command} --help` says what it takes",
             )
-        case "BadOptionUsage":
-            return Problem(
-                "option-value",
-                f"{said[:1].lower()}{said[1:].rstrip('.')}",
-                help=f"`{command} --help` says what it takes",
-            )
+        case "BadOptionUsage":  # it does not say which command it is about
+            help = "leave its value out" if "does not take" in said else f"write one behind it: `{error.option_name} …`"
+            return Problem("option-value", f"{said[:1].lower()}{said[1:].rstrip('.')}", help=help)
     extra = re.search(r"extra arguments?(?:\(s\))? \((.*)\)$", error.message, re.DOTALL)
     what = f"`{command}` takes no further argument: {quote(extra[1])}" if extra else f"`{command}`: {said.rstrip('.')}"
     return Problem("unexpected-argument", what, help=usage)

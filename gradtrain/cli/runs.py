@@ -14,8 +14,13 @@ def runs(
 ) -> None:
     """List the runs."""
     from gradtrain.cli.terminal import print_json, print_table, print_text
+    from gradtrain.problems import Problem, quote
     from gradtrain.report.runs import HEAD, overview, row
 
+    if root != Path("runs") and not root.is_dir():
+        raise Problem(
+            "not-a-run", f"there is no folder {quote(str(root))}", help="name the folder that the runs are in"
+        )
     found = overview(root)
     if as_json:
         print_json(found)

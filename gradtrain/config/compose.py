@@ -236,7 +236,10 @@ class Composer:
             return self.fields(cls, {}, node)
         if node.mapping is None:
             keys = ", ".join(f"`{key}`" for key in list(cls.model_fields)[:4])
+            needed = [key for key, info in cls.model_fields.items() if info.is_required()]
             help = words.unspaced(node.raw, cls.model_fields)
+            if not help and len(needed) == 1 and node.sequence is None:
+                help = f"write `{needed[0]}: {node.raw}` below it"
             what = f"expected a mapping with keys like {keys}, found {node.kind()}"
             return self.add("wrong-type", what, node.place, help=help)
         return self.fields(cls, node.mapping, node)
@@ -332,13 +335,11 @@ class Composer:
             return (1,) if name in ("shape", "range") else 1
         if self.facts.get(name) is None:
             known = ", ".join(f"`$data.{n}` = {v}" for n, v in self.facts.items() if v is not None)
-            return self.add(
-                "unknown-fact",
-                f"this data has no {quote(name)}",
-                node.place,
-                f"it publishes {known}",
-                "write the number itself",
-            )
+            why, help = f"it publishes {known}", "write the number itself"
+            if name == "classes":
+                why = f"classes are whole numbers from 0 or 1 on, half of them present at least; {why}"
+                help = "write the number itself; or number the targets 0, 1, 2, … if they are classes"
+            return self.add("unknown-fact", f"this data has no {quote(name)}", node.place, why, help)
         return self.facts[name]
 
 

@@ -188,7 +188,10 @@ class Consistency(Findings):
         """Micro-batches must add up to what the whole batch would have been."""
         if self.run.training.accumulate == 1:
             return
-        place = self.at("training", "accumulate")
+        place, size, parts = self.at("training", "accumulate"), self.run.data.batch_size, self.run.training.accumulate
+        if isinstance(size, int) and parts > size:
+            what = f"a batch of {size:,} samples cannot be cut into {parts:,} parts"
+            self.add("accumulate-shares", what, place, "each part has a sample at least", f"write at most `{size}`")
         uneven = [item for item in self.run.loss if getattr(item.part, "ignore_index", None) is not None]
         uneven += [item for item in self.run.loss if getattr(item.part, "weights", None) is not None]
         if summed := [item for item in self.run.loss if item.part.reduce == "sum"]:

@@ -56,7 +56,8 @@ def _set(root: Node, path: str, value: Node, at: Place, problems: list[Problem])
     """
     parts = path.split(".")
     if not all(parts):
-        problems.append(Problem("override-path", f"{quote(path)} is not a path", at, "a path is keys joined by dots"))
+        what = f"{quote(path)} is not a path" if path else "there is no key before the `=`"
+        problems.append(Problem("override-path", what, at, "a path is keys joined by dots"))
         return
     node = root
     for done, part in enumerate(parts):

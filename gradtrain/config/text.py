@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradtrain.problems import Place, Problem, did_you_mean, quote
+from gradtrain.problems import Place, Problem, nearest, quote
 
 MAX_BYTES = 1 << 20
 """A config is read whole and kept small."""
@@ -80,8 +80,10 @@ def _line_around(data: bytes, place: int) -> str:
 
 def _nearest_file(path: Path) -> str:
     folder = path.parent
-    near = [str(folder / p.name) for p in folder.glob("*.y*ml")] if folder.is_dir() else []
-    return did_you_mean(str(path), near, "`gradtrain init` writes a config to start from")
+    near = {p.stem: p for p in sorted(folder.glob("*.y*ml"))} if folder.is_dir() else {}
+    close = nearest(path.stem, near)
+    meant = f"did you mean `{folder / near[close].name}`? " if close else ""
+    return f"{meant}`gradtrain init` writes a config to start from"
 
 
 def _yaml_files_in(path: Path) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from gradtrain.problems import nearest
+
 
 @dataclass(frozen=True)
 class Duration:
@@ -30,10 +32,16 @@ def _duration(text: Any) -> Any:
         return text
     if isinstance(text, int) and not isinstance(text, bool):
         raise ValueError(f"`{text}` has no unit: write `{text} steps` or `{text} epochs`")
-    found = re.fullmatch(r"\s*(\d{1,12})\s+(step|epoch)s?\s*", text) if isinstance(text, str) else None
-    if not found or int(found[1]) == 0:
+    found = re.fullmatch(r"\s*([-+]?\d{1,12})(\s*)([A-Za-z]+)\s*", text) if isinstance(text, str) else None
+    unit = nearest(found[3], ("step", "steps", "epoch", "epochs")) if found else None
+    if not found or unit is None:
         raise ValueError("a duration is written `10 steps` or `1 epoch`")
-    return Duration(int(found[1]), f"{found[2]}s")  # type: ignore[arg-type]
+    number, unit = int(found[1]), unit.rstrip("s")
+    if number < 1:
+        raise ValueError(f"a duration is at least `1 {unit}`")
+    if not found[2] or found[3].rstrip("s") != unit:
+        raise ValueError(f"a duration is written `10 steps` or `1 epoch`: did you mean `{number} {unit}s`?")
+    return Duration(number, f"{unit}s")  # type: ignore[arg-type]
 
 
 Every: TypeAlias = Annotated[Duration, BeforeValidator(_duration)]
@@ -81,7 +89,9 @@ def _name(text: str) -> str:
 
 def _device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
-        raise ValueError(f"no device is called `{text}`: write `auto`, `cpu`, `cuda`, `cuda:0` or `mps`")
+        close = nearest(text, ("auto", "cpu", "mps", "cuda")) if text.isalpha() else None
+        meant = f". Did you mean `{close}`?" if close else ""
+        raise ValueError(f"no device is called `{text}`: write `auto`, `cpu`, `cuda`, `cuda:0` or `mps`{meant}")
     return text
 
 

@@ -166,6 +166,11 @@ def _bounds(metadata: list[Any]) -> str:
     return f" {' and '.join(words)}" if words else ""
 
 
+SHORT = {"fp16": "float16", "half": "float16", "bf16": "bfloat16", "fp32": "float32", "single": "float32",
+         "fp64": "float64", "double": "float64"}  # fmt: skip
+"""What number formats are called elsewhere."""
+
+
 def mend(text: str, annotation: Any) -> str:
     """What to write instead of a value of the wrong type; empty when nothing is plain."""
     bare = [unwrap(member)[0] for member in alternatives(annotation)]
@@ -184,6 +189,8 @@ def mend(text: str, annotation: Any) -> str:
             return f"write `{plain.replace('_', '')}`"
         if re.fullmatch(r"[-+]?\d+,\d+", plain):
             return f"write `{plain.replace(',', '.')}`: a comma begins the next item"
+        if float in kinds and re.fullmatch(r"\d{1,3}(\.\d{1,6})? ?%", plain):
+            return f"write `{float(plain.rstrip(' %')) / 100:g}`"
         if re.fullmatch(r"(\d+:)+\d\d", plain):
             return "write the plain number: `12:30` is a text"
         if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", plain):
@@ -198,6 +205,8 @@ def mend(text: str, annotation: Any) -> str:
         return f"write `{text}` without quotes"
     if kinds == {str} and text and text[0] not in "[{":
         return f'write `"{text}"` in quotes if you mean the text'
+    if literals and (known := SHORT.get(text.lower())) in literals:
+        return f"did you mean `{known}`?"
     if literals and (close := nearest(text, [c for c in literals if isinstance(c, str)])):
         return f"did you mean `{close}`?"
     return ""

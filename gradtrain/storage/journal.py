@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -120,6 +121,9 @@ class Journal:
         return os.fstat(self.descriptor).st_size
 
     def close(self) -> None:
+        """The last lines reach the disk before anybody says that the run is over."""
+        with contextlib.suppress(OSError):
+            os.fsync(self.descriptor)
         os.close(self.descriptor)
 
 

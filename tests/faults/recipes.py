@@ -101,6 +101,7 @@ def binary() -> None:
     npz("D39.npz", x=x, y=y[:11])
     npz("D40.npz", x=np.zeros((4, 5), "f4"))
     npz("D49.npz", x=np.full((2, 41), 99))
+    npz("A19.npz", x=x, y=np.where(y == 1, 70, 0))
     npz("D50.npz", x=x, y=np.stack([x[:, 0], x[:, 1]], 1))
 
 
