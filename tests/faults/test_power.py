@@ -120,22 +120,42 @@ def test_a_disk_that_syncs_nothing_loses_what_was_saved(recorded: Disk, tmp_path
     assert losses > 5
 
 
-@pytest.mark.fault("F03")
-@pytest.mark.parametrize("states", [pytest.param(40, id="40"), pytest.param(500, id="500", marks=pytest.mark.slow)])
-def test_a_run_that_lost_its_power_goes_on_bit_for_bit(
-    states: int, kind: Callable[[str], Kind], tmp_path: Path
-) -> None:
-    """Everything in the run's folder: checkpoints, journal, status, config; from its first act to its last."""
-    one, draw = kind("conv-crop-flip-batch-norm"), random.Random(states)
+@pytest.fixture
+def run(kind: Callable[[str], Kind], tmp_path: Path) -> Disk:
+    """A whole run: everything in its folder, from its first act to its last."""
     disk = Disk(tmp_path / "run")
     disk.root.mkdir()
     with disk.watched():
-        assert start(one.config, folder=disk.root, shown=Silent()).state == "finished"
-    made, begun = saved(disk), 0
+        config = kind("conv-crop-flip-batch-norm").config
+        assert start(config, folder=disk.root, shown=Silent()).state == "finished"
+    return disk
+
+
+@pytest.mark.fault("F03")
+def test_a_run_that_is_over_has_its_whole_journal(run: Disk, kind: Callable[[str], Kind], tmp_path: Path) -> None:
+    """Nobody goes on with it, so nothing of it would be written again."""
+    draw, over = random.Random(5), 0
+    for number in range(60):
+        place = tmp_path / f"{number}"
+        run.lost(len(run.acts) - draw.randint(0, 9), draw, place)
+        if RunFolder(place).status().get("state") == "finished":
+            over += 1
+            assert journal_of(place) == journal_of(kind("conv-crop-flip-batch-norm").reference)
+    assert over > 5
+
+
+@pytest.mark.fault("F03")
+@pytest.mark.parametrize("states", [pytest.param(40, id="40"), pytest.param(500, id="500", marks=pytest.mark.slow)])
+def test_a_run_that_lost_its_power_goes_on_bit_for_bit(
+    states: int, run: Disk, kind: Callable[[str], Kind], tmp_path: Path
+) -> None:
+    """Checkpoints, journal, status, config: each may be as it was or as it should be, and none is believed too early."""
+    one, draw = kind("conv-crop-flip-batch-norm"), random.Random(states)
+    made, begun = saved(run), 0
     assert len(made) > 20
     for number in range(states):
-        place, at = tmp_path / f"{number}", draw.randint(0, len(disk.acts))
-        disk.lost(at, draw, place)
+        place, at = tmp_path / f"{number}", draw.randint(0, len(run.acts))
+        run.lost(at, draw, place)
         safe, named = expected(made, at)
         begun += (place / "config.yaml").exists()
         assert safe <= newest(place / "checkpoints", made) <= named
