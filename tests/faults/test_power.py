@@ -149,7 +149,7 @@ def test_a_run_that_is_over_has_its_whole_journal(run: Disk, kind: Callable[[str
 def test_a_run_that_lost_its_power_goes_on_bit_for_bit(
     states: int, run: Disk, kind: Callable[[str], Kind], tmp_path: Path
 ) -> None:
-    """Checkpoints, journal, status, config: each may be as it was or as it should be, and none is believed too early."""
+    """Checkpoints, journal, status, config: each is as it was or as it should be, and none is believed too early."""
     one, draw = kind("conv-crop-flip-batch-norm"), random.Random(states)
     made, begun = saved(run), 0
     assert len(made) > 20
