@@ -141,7 +141,7 @@ def _split(
     if run.objective.fields is None:
         pieces = {"train": fields}
         return pieces, Pipeline.fit(data.transforms, fields, dtype)
-    labels = fields["y"] if kind == "class" and data.split.stratify else None
+    labels = fields.get("y", examples.fields.get("y")) if kind == "class" and data.split.stratify else None
     sizes = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
     seed = run.seed if data.split.seed is None else data.split.seed
     in_order = (data.split.order or ("contiguous" if examples.facts.series else "random")) == "contiguous"

@@ -203,3 +203,11 @@ def test_facts_as_the_network_sees_them() -> None:
     assert (examples.facts.series, facts_after(examples.facts, run.data).series) == (True, False)
     assert facts_after(examples.facts, run.data).shape == (8,)
     assert dataclasses.replace(facts_after(Facts(), run.data)) == Facts()
+
+
+def test_a_split_is_stratified_by_labels_that_the_objective_does_not_read() -> None:
+    data = "source: digits, split: {val: 0.5, stratify: true}, transforms: [flatten]"
+    got = fed(data, "objective: autoencoder\nloss: mse\n")
+    same = fed(data)
+    assert "y" not in got.splits["val"].fields
+    assert torch.equal(got.splits["val"].fields["x"], same.splits["val"].fields["x"])

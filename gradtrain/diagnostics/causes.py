@@ -26,7 +26,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     ),
     "vanishing": ("zero_gradient", *STANDSTILL),
     "entropy_collapse": ("targets",),
-    "penalty_dominates": ("rate_too_low", "targets", "vanishing"),
+    "penalty_dominates": ("rate_too_high", "rate_too_low", "dead_units", "targets", "vanishing"),
     "gradient_spike": ("rate_too_high", "always_clipped", "oscillation"),
     "tiny_batches": ("oscillation", "targets"),
     "always_clipped": ("rate_too_low", "lost_updates", "targets"),

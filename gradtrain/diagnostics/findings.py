@@ -35,7 +35,8 @@ class Findings:
 
         Each sign comes with the number of looks that it must last.
         """
-        seen = {sign.name: (sign, lasts) for sign, lasts in signs if sign.excess >= OVER}
+        weak = sorted(signs, key=lambda one: one[0].excess)  # of two with one name the stronger one speaks
+        seen = {sign.name: (sign, lasts) for sign, lasts in weak if sign.excess >= OVER}
         looked = list(dict.fromkeys(looked))
         lines: list[Line] = []
         for name in looked:

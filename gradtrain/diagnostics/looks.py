@@ -70,6 +70,9 @@ class Looks:
                     clip_value=None if update is None else update.clip_value,
                     samples=self.parts.splits["train"].size // (1 if update is None else update.accumulate),
                     penalties=_penalties(phase, update, weights) if before and update is not None else {},
+                    strengths={a.name: (a.regularizer, a.weight) for a in phase.penalties.applied},
+                    rule=None if update is None else update.rule,
+                    role=role if len(phase.distinct) > 1 else "",
                 ),
             )
 

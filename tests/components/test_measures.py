@@ -192,7 +192,7 @@ def test_units_that_fall_silent_while_the_loss_halves_are_a_sparse_code() -> Non
         return Look(step=step, layers=[heard("relu", output)], progress=Progress(first=2.0, now=now), samples=64)
 
     assert signs("dead_units", look(1, 0.0, 2.0), look(64, 0.9, 0.5)) == []
-    assert signs("dead_units", look(1, 0.0, 2.0), look(64, 0.9, 2.0)) == ["dead_units"]
+    assert signs("dead_units", look(1, 0.0, 2.0), look(64, 0.9, 2.0)) == ["rate_too_high"]
     assert signs("dead_units", look(1, 0.9, 2.0), look(64, 0.9, 0.5)) == ["dead_units"]
 
 
@@ -273,3 +273,10 @@ def test_a_first_loss_is_over_when_it_has_come_down() -> None:
     assert signs("first_loss", look(1, 9.0), look(2, 8.0)) == ["first_loss"]
     assert signs("first_loss", look(1, 9.0), look(2, 3.0), look(3, 9.0)) == []
     assert signs("first_loss", look(2, 9.0)) == []
+
+
+def test_a_network_of_vectors_has_a_rate_too() -> None:
+    one = weight(name="0.weight", before=ONES[0], value=7 * ONES[0])
+    assert signs("update_ratio", Look(step=2, weights=[one], progress=Progress(first=1.0, now=9.0))) == [
+        "rate_too_high"
+    ]

@@ -105,3 +105,11 @@ def test_every_finding_of_every_measure_has_its_place_among_the_causes() -> None
     found = {name for measure in registry.names(Measure) for name in registry.find(Measure, measure).finds}
     assert found <= set(ORDER)
     assert {name for names in EXPLAINS.values() for name in names} <= set(ORDER)
+
+
+def test_of_two_signs_with_one_name_the_stronger_one_speaks() -> None:
+    findings, lines = Findings({}), []
+    for step in (1, 2):
+        signs = [(sign("rate_too_high", 1.5, "a"), 2), (sign("rate_too_high", 0.8, "b"), 2)]
+        lines += findings.take(step, "model", signs, LOOKED)
+    assert [line["layer"] for line in lines] == ["a"]

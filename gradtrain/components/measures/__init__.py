@@ -117,6 +117,12 @@ class Look:
     """Samples in a batch; 0 where they are not known."""
     penalties: Mapping[str, Sequence[tuple[Weight, Tensor]]] = field(default_factory=dict)
     """Penalty on weights → its gradient by each of them."""
+    strengths: Mapping[str, tuple[Component, float]] = field(default_factory=dict)
+    """Penalty on weights → what it is, and the factor on top."""
+    rule: Component | None = None
+    """What turns gradients into steps."""
+    role: str = ""
+    """The network, where each has an optimizer of its own."""
 
     @functools.cached_property
     def lengths(self) -> dict[str, float]:
@@ -148,7 +154,7 @@ class Sign:
     evidence: str
     cause: str
     remedy: str
-    """A line of a config to paste."""
+    """A line of a config to paste, or what to do where no line does it."""
 
 
 class Measure(Component):
@@ -209,6 +215,34 @@ def middle(values: Iterable[float]) -> float:
     """The median; nan of nothing."""
     ordered = sorted(values)
     return ordered[len(ordered) // 2] if ordered else math.nan
+
+
+def optimizer(look: Look, **changes: float) -> str:
+    """The section `optimizer:` of the run, with some numbers changed, on one line."""
+    section = "sgd" if look.rule is None else look.rule.name()
+    options = f"{{{section}: {_options(look.rule, changes)}}}"
+    return f"optimizers: {{{look.role}: {options}}}" if look.role else f"optimizer: {options}"
+
+
+def weaker(look: Look, name: str) -> str:
+    """The section `regularization:` with a tenth of one penalty."""
+    part, weight = look.strengths[name]
+    return f"regularization: [{{{part.name()}: {_options(part, {})}, weight: {weight / 10:.3g}}}]"
+
+
+def _options(part: Component | None, changes: Mapping[str, float]) -> str:
+    given = {} if part is None else {name: getattr(part, name) for name in sorted(part.model_fields_set)}
+    inside = ", ".join(f"{name}: {_spelled(value)}" for name, value in {**given, **changes}.items())
+    return f"{{{inside}}}"
+
+
+def _spelled(value: Any) -> str:
+    """A hyper-parameter in YAML."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(_spelled(item) for item in value)}]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -53,7 +53,7 @@ class ActivationScale(Measure):
             name,
             f"numbers grow from RMS {start:.3g} at the input to {most:.3g} there",
             "residual branches add up and nothing scales them" if residual else "weights that start too large",
-            "normalization: layer_norm   # `norm` at the start of every residual body; or init with a smaller std"
+            "normalization: layer_norm   # and `norm` at the start of every residual body"
             if residual
             else "init: kaiming_normal",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, middle, sizes
+from gradtrain.components.measures import Look, Measure, Sign, middle, optimizer, sizes
 from gradtrain.lazy import torch
 
 
@@ -65,5 +65,5 @@ class AdamHealth(Measure):
             f"√v is {usual:.2g} (median over tensors) beside eps {eps:.2g}: steps are "
             f"{middle(values.values()):.2g} times the learning rate",
             "gradients are so small that eps, and not their size, sets the length of the steps",
-            f"eps: {usual / 100:.0e}",
+            optimizer(look, eps=usual / 100),
         )

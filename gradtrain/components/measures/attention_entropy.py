@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import PositiveFloat, PositiveInt
 
-from gradtrain.components.measures import Heard, Look, Measure, Sign
+from gradtrain.components.measures import Heard, Look, Measure, Sign, optimizer
 from gradtrain.lazy import torch
 
 
@@ -63,7 +63,7 @@ class AttentionEntropy(Measure):
             name,
             f"every step looks at one other step only: entropy {least:.2g} of 1",
             "queries and keys have grown: the softmax is saturated and passes no gradient",
-            f"lr: {look.peak / 3:.1e}",
+            optimizer(look, lr=look.peak / 3),
         )
 
 

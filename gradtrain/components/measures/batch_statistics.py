@@ -49,5 +49,5 @@ class BatchStatistics(Measure):
             f"it takes mean and variance from {samples} samples ({count:.0f} values of a channel): the variance is off "
             f"by {100 * (2 / count) ** 0.5:.0f} % from batch to batch",
             "batches too small for batch normalization: it adds noise, and evaluation uses other statistics",
-            "normalization: {group_norm: 8}   # or layer_norm, or data: {batch_size: 32}",
+            "data: {batch_size: 32}   # or layer_norm or group_norm in place of batch_norm",
         )

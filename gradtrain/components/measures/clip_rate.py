@@ -25,7 +25,9 @@ class ClipRate(Measure):
     share: PositiveFloat = 0.95
     """Share of the last looks at which the gradient was clipped."""
     times: PositiveFloat = 10.0
-    """Median of ‖g‖ / clip_norm: a norm that is just above the limit loses little."""
+    """Median of ‖g‖ / clip_norm where the loss stands still: a norm that is just above the limit loses little."""
+    falling: PositiveFloat = 3.0
+    """Multiple of that where the loss falls: the limit sets the length of steps that are long enough so far."""
     cut: PositiveFloat = 0.5
     """Median share of elements that are cut: more, and the gradient is little else than its sign."""
     window: PositiveInt = 16
@@ -60,9 +62,10 @@ class ClipRate(Measure):
             )
             return
         share = sum(value > 1 for value in recent) / len(recent)
+        times = self.times if look.progress.stuck else self.times * self.falling
         yield Sign(
             "always_clipped",
-            min(share / self.share, usual / self.times),
+            min(share / self.share, usual / times),
             "",
             f"the gradient was clipped at {share:.0%} of the last {len(recent)} looks, its norm is {usual:.3g} times "
             f"the limit {look.clip:g} (median)",

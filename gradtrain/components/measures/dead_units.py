@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Heard, Look, Measure, Sign
+from gradtrain.components.measures import Heard, Look, Measure, Sign, optimizer
 
 
 class DeadUnits(Measure):
@@ -16,7 +16,8 @@ class DeadUnits(Measure):
 
     value     mean over units u of [max over samples |a_u| <= quiet]; quiet is 0 for relu, small for its smooth kin
               threshold of a layer of n units: the larger of `share` and ½ + 3 (¼ / n)^½, at most 1: units whose input
-              hardly varies from sample to sample, as in a deep net that has not learned yet, are silent by coin flip
+              hardly varies from sample to sample, as in a deep net that has not learned yet, are silent by coin flip.
+              Units that fall silent later were driven there by steps too large, and the finding is `rate_too_high`
     paper     up to 40 % of a network can die at a learning rate too high: Karpathy, CS231n (2015), neural networks
               part 1. The threshold lies above that: a sparse unit may be silent in one batch by chance
     note      A unit is a channel of an image or a column of a sequence, over all places. Units that fall silent later
@@ -24,7 +25,7 @@ class DeadUnits(Measure):
     """
 
     close = True
-    finds = ("dead_units",)
+    finds = ("dead_units", "rate_too_high")
     cases = [{}, {"share": 0.4}]
     kinds: ClassVar[Mapping[str, float]] = {
         "relu": 0.0, "gelu": 1e-3, "silu": 1e-3, "mish": 1e-3, "hardswish": 0.0,
@@ -48,22 +49,25 @@ class DeadUnits(Measure):
         limits = {layer.name: self._limit(layer) for layer in look.layers if layer.name in values}
         layer = max(values, key=lambda name: values[name] / limits[name])
         share, limit = values[layer], limits[layer]
-        early = past.setdefault("first", share / limit) > 0.5
+        early = past.setdefault("first", share / limit) > 0.8
         if not early and look.progress.fallen > 0.5:
             return
         if early:
+            name = "dead_units"
             cause = "they were silent from the start: a bias far below zero, or inputs far from it"
             remedy = "init: [kaiming_normal, {constant: 0.0, params: biases}]"
         else:
+            name = "rate_too_high"
             cause = "a step too large drove them below zero for every sample, where no gradient brings them back"
-            remedy = f"lr: {look.peak / 10:.0e}   # or activation: {{leaky_relu: 0.01}}"
-        several = [name for name, value in values.items() if value >= limits[name]]
+            remedy = f"{optimizer(look, lr=look.peak / 10)}   # or leaky_relu in place of it"
+        several = [at for at, value in values.items() if value >= limits[at]]
         more = f"; so in {len(several)} of {len(values)} layers" if len(several) > 1 else ""
+        since = "" if early else ", which they did not at first"
         yield Sign(
-            "dead_units",
+            name,
             share / limit,
             layer,
-            f"{100 * share:.0f} % of its units put out 0 for every sample of the batch{more}",
+            f"{100 * share:.0f} % of its units put out 0 for every sample of the batch{since}{more}",
             cause,
             remedy,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, Weight, middle, norms
+from gradtrain.components.measures import Look, Measure, Sign, Weight, middle, norms, optimizer
 from gradtrain.lazy import Tensor, torch
 
 
@@ -54,7 +54,7 @@ class GradientCosine(Measure):
                 min(cosines, key=lambda name: cosines[name]),
                 f"the gradient points against the mean of those before it: cosine {usual:.2f} (median of the matrices)",
                 "every step undoes the one before: the learning rate is too high",
-                f"lr: {look.rate / 5:.1e}",
+                optimizer(look, lr=look.rate / 5),
             )
 
 

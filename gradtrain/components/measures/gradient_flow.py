@@ -64,7 +64,7 @@ class GradientFlow(Measure):
                 first,
                 f"{told} {path_said}, fastest at `{max(steps)[1]}`",
                 "every layer passes on only a part of the gradient: the first ones cannot learn",
-                "normalization: layer_norm   # `norm` after every linear; or activation: relu, init: kaiming_normal",
+                "normalization: layer_norm   # and `norm` behind every linear, relu in place of sigmoid and tanh",
             )
         elif -fall > 0.7 * self.decades:
             yield Sign(
@@ -73,7 +73,7 @@ class GradientFlow(Measure):
                 first,
                 f"{told} {path_said}, fastest at `{min(steps)[1]}`",
                 "every layer passes on more gradient than it got: weights that start too large, or no normalization",
-                "init: kaiming_normal   # or normalization: layer_norm, or training: {clip_norm: 1.0}",
+                "init: kaiming_normal   # or `norm` behind every linear, or `clip_norm`",
             )
 
     def _made_up(self, look: Look) -> bool:
@@ -98,7 +98,7 @@ class GradientFlow(Measure):
             weight.layer,
             f"the gradient by `{weight.name}` is {size:.2g}, {times:.2g} times the one that arrives at the layer",
             "every step back through time multiplies the gradient: recurrent weights that are too large",
-            'init: [{orthogonal: {gain: 1.0}, params: "*.weight_hh*"}]   # and training: {clip_norm: 1.0}',
+            'init: [{orthogonal: {gain: 1.0}, params: "*.weight_hh*"}]   # and `clip_norm: 1.0` under `training:`',
         )
 
 

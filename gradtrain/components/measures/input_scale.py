@@ -44,6 +44,7 @@ class InputScale(Measure):
             return
         name, size = next(iter(values.items()))
         mean = values[f"{name} mean"]
+        flat = look.layers[0].input is not None and look.layers[0].input.ndim == 2
         excess = past.setdefault("first", max(size / self.most, self.least / max(size, 1e-30)))
         yield Sign(
             "unscaled_inputs",
@@ -51,5 +52,5 @@ class InputScale(Measure):
             name,
             f"it reads numbers of RMS {size:.3g} and mean {mean:.3g}",
             "the inputs are not normalized: layers and learning rates are made for mean 0 and variance 1",
-            "data: {transforms: [standardize]}",
+            f"data: {{transforms: [{'flatten, ' if flat else ''}standardize]}}",
         )

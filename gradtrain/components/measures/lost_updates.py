@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, middle
+from gradtrain.components.measures import Look, Measure, Sign, middle, optimizer
 
 
 class LostUpdates(Measure):
@@ -38,7 +38,7 @@ class LostUpdates(Measure):
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
         shares = {w.layer: values[w.name] for w in look.matrices if w.name in values}
-        if not shares or not look.progress.stuck or look.rate < 0.5 * look.peak or look.step < 16:
+        if not shares or not look.progress.stuck or look.rate < 0.5 * look.peak or look.step < 64:
             return
         usual = middle(shares.values())
         yield Sign(
@@ -47,5 +47,5 @@ class LostUpdates(Measure):
             max(shares, key=lambda name: shares[name]),
             f"{100 * usual:.0f} % of the weights that have a gradient did not change by a bit (median of the matrices)",
             "steps are smaller than the last digit of the weights: the learning rate, or the gradient, is too small",
-            f"lr: {look.rate * 100:.1e}   # or precision: float64",
+            f"{optimizer(look, lr=look.rate * 100)}   # or `precision: float64`",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, norms
+from gradtrain.components.measures import Look, Measure, Sign, norms, weaker
 
 
 class PenaltyShare(Measure):
@@ -47,5 +47,5 @@ class PenaltyShare(Measure):
                 "",
                 f"{100 * share:.0f} % of the gradient is that of the penalty `{name}`",
                 "the penalty is too strong: the loss hardly moves the weights",
-                f"regularization: [{{{name.partition('.')[0]}: …}}]   # a tenth of its strength or less",
+                weaker(look, name) if name in look.strengths else "take the penalty away",
             )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign
+from gradtrain.components.measures import Look, Measure, Sign, optimizer
 
 
 class Saturation(Measure):
@@ -48,5 +48,5 @@ class Saturation(Measure):
             layer,
             f"{100 * share:.0f} % of its outputs lie at the ends of its range, where the slope is below 0.06{more}",
             "weights that start too large" if early else "weights that grew too large: the learning rate is too high",
-            "init: xavier_normal   # or normalization: layer_norm before it" if early else f"lr: {look.peak / 10:.0e}",
+            "init: xavier_normal   # or layer_norm before it" if early else optimizer(look, lr=look.peak / 10),
         )

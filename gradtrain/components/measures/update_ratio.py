@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import PositiveFloat
 
-from gradtrain.components.measures import Look, Measure, Sign, middle, norms
+from gradtrain.components.measures import Look, Measure, Sign, middle, norms, optimizer
 
 
 class UpdateRatio(Measure):
@@ -42,14 +42,15 @@ class UpdateRatio(Measure):
         return {w.name: step / size for w, step, size in zip(kept, moved, before, strict=True) if size > 0}
 
     def signs(self, values: Mapping[str, float], look: Look, past: dict[str, Any]) -> Iterator[Sign]:
-        ratios = {w.name: (values[w.name], w.layer) for w in look.matrices if w.name in values}
+        known = look.matrices or look.moving  # a network may be vectors only
+        ratios = {w.name: (values[w.name], w.layer) for w in known if w.name in values}
         usual, progress = middle(ratio for ratio, _ in ratios.values()), look.progress
         if not ratios or not math.isfinite(usual):
             return
         past["way"] = past.get("way", 0.0) + usual * (look.step - past.get("step", 0))
         past["step"] = look.step
         name, (worst, layer) = max(ratios.items(), key=lambda item: item[1][0])
-        told = f"a step moves the matrices by {usual:.2g} of their length (median; `{name}` by {worst:.2g})"
+        told = f"a step moves the weights by {usual:.2g} of their length (median; `{name}` by {worst:.2g})"
         leapt = progress.falls and progress.fallen < -0.25 and look.step > 1
         past["grown"] = grown = progress.stuck and (leapt or past.get("grown", False))
         limit = self.high if grown else self.wild if progress.stuck else 10 * self.wild
@@ -62,7 +63,7 @@ class UpdateRatio(Measure):
                 layer,
                 f"{told}{loss}",
                 "the learning rate is too high: steps leap over what they aim at",
-                f"lr: {_rate(look.rate * min(0.1, 5e-3 / usual))}",
+                optimizer(look, lr=look.rate * min(0.1, 5e-3 / usual)),
             )
         still = progress.stuck or (progress.falls and progress.fallen < 0.5 and past["way"] < 0.01)
         settled = look.rate >= 0.9 * look.peak and still and not progress.known and look.step >= 64
@@ -74,9 +75,5 @@ class UpdateRatio(Measure):
                 f"{told}, and the loss went from {progress.first:.4g} to {progress.now:.4g} in {look.step} steps",
                 "the learning rate is too low: at this pace a weight needs "
                 f"{1 / usual:,.0f} steps to change by its own size",
-                f"lr: {_rate(look.rate * min(1e3, 1e-3 / usual))}",
+                optimizer(look, lr=look.rate * min(1e3, 1e-3 / usual)),
             )
-
-
-def _rate(value: float) -> str:
-    return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
