@@ -5,12 +5,17 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
+
+from pydantic import Field
 
 from gradtrain.problems import Problem
 from gradtrain.registry import Component
 
 Setting = str | int | float | bool | None
+
+Below = Annotated[str, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
+"""A path that leads to nowhere but below the folder where the command is started: a config is data of strangers."""
 
 
 class Header(NamedTuple):

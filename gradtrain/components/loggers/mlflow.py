@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gradtrain.components.loggers import Header, Log, Logger
+from gradtrain.components.loggers import Below, Header, Log, Logger
 
 PLACE = "gradtrain.folder"
 """The tag that says which run of gradtrain it is."""
@@ -30,8 +30,8 @@ class Mlflow(Logger):
     needs = "mlflow"
     cases = [{}, {"store": "mlflow.db"}]
 
-    store: str = "runs/mlflow.db"
-    """The database's file, from where the command is started; missing folders are made."""
+    store: Below = "runs/mlflow.db"
+    """The database's file, below where the command is started; missing folders are made."""
 
     def open(self, header: Header) -> Log:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gradtrain.components.loggers import Header, Log, Logger
+from gradtrain.components.loggers import Below, Header, Log, Logger
 
 
 class Trackio(Logger):
@@ -22,8 +22,8 @@ class Trackio(Logger):
     needs = "trackio"
     cases = [{}, {"store": "trackio"}]
 
-    store: str = "runs/trackio"
-    """The folder of the databases, from where the command is started; the variable TRACKIO_DIR goes first."""
+    store: Below = "runs/trackio"
+    """The folder of the databases, below where the command is started; the variable TRACKIO_DIR goes first."""
 
     def open(self, header: Header) -> Log:
         os.environ.setdefault("TRACKIO_DIR", str(Path(self.store).absolute()))

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 pytest.importorskip("mlflow")
 pytest.importorskip("sqlalchemy")
@@ -53,3 +54,11 @@ def test_many_settings_and_numbers_come_in_batches(header) -> None:
     log.close("finished")
     (run,) = client().search_runs([client().get_experiment_by_name("digits").experiment_id])
     assert (len(run.data.params), len(run.data.metrics)) == (250, 1200)
+
+
+@pytest.mark.parametrize(
+    "store", ["/tmp/m.db", "../m.db", "runs/../../m.db", "", ".hidden/m.db", "a//b", "m.db?mode=memory"]
+)
+def test_the_store_lies_below_the_folder_of_the_command(store: str) -> None:
+    with pytest.raises(ValidationError):
+        Mlflow(store=store)
