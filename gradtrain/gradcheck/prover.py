@@ -21,6 +21,7 @@ from gradtrain.gradcheck.modes import Missing, forward_holds, prove_batched, pro
 from gradtrain.gradcheck.orders import prove_order, prove_symmetry
 from gradtrain.gradcheck.points import drawn
 from gradtrain.gradcheck.probe import Probe, Values
+from gradtrain.gradcheck.registered import prove_registered
 from gradtrain.gradcheck.report import Report
 from gradtrain.gradcheck.reverse import Pull, pulls
 from gradtrain.gradcheck.running import prove_running
@@ -91,6 +92,7 @@ def prove_point(callee: Callee, faces: Faces, ledger: Ledger, effort: Effort) ->
         begun = Trial(*answer, ledger, effort.generator(), where, effort)
         if not differentiated(begun):
             return None
+        prove_registered(begun)
         if faces.surrogate is not None:
             prove_surrogate(faces.surrogate, begun.callee, begun.probe, begun.together, ledger, **where)
         elif prove_tensors(begun):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from defects.planted import Correct, Planted, correct, plant, rand, randn, ruled
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @plant("maximum: each of several equal largest numbers gets the whole gradient, and the sample has none")
@@ -120,3 +122,36 @@ def nearly_singular() -> Correct:
     return Correct(
         inverse, (torch.ones(3, 3, dtype=torch.float64) * torch.tensor([1.0, -1.0, 1.0]) + 1e-5 * randn(3, 3),)
     )
+
+
+class Stack(nn.Module):
+    def __init__(self, hold: Callable[[list[nn.Module]], Any], several: bool = True) -> None:
+        super().__init__()
+        self.layers = hold([nn.Linear(4, 4) for _ in range(2 if several else 1)])
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x).tanh()
+        return self.head(x)
+
+
+@plant("layers in a plain list, which no optimizer over the parameters moves")
+def plain_list() -> Planted:
+    return Planted(Stack(list), Stack(nn.ModuleList), (randn(3, 4),), "fail")
+
+
+@correct("a critic that is held in a list of one, not to be owned")
+def held_on_purpose() -> Correct:
+    return Correct(Stack(list, several=False), (randn(3, 4).float(),))
+
+
+@correct("teachers in a list, asked without gradients")
+def teachers() -> Correct:
+    class Distilled(Stack):
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.no_grad():
+                target = sum(layer(torch.ones_like(x)) for layer in self.layers)
+            return (self.head(x) - target) ** 2
+
+    return Correct(Distilled(list), (randn(3, 4).float(),))
