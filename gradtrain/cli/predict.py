@@ -24,9 +24,13 @@ def predict(
     from gradtrain.cli.failure import warn
     from gradtrain.cli.terminal import print_text
     from gradtrain.predict import predicted, written
+    from gradtrain.storage.files import refused
 
     text = written(predicted(run, data, checkpoint, partial(warn, as_json=as_json)), as_json=as_json)
     if out is None:
         print_text(text.rstrip("\n"))
-    else:
+        return
+    try:
         out.write_text(text, "utf-8")
+    except OSError as error:
+        raise refused(error, out) from None

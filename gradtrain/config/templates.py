@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradtrain.problems import Place, Problem, did_you_mean, quote
+from gradtrain.storage.files import refused
 
 _HEAD = """\
 # gradtrain train {file}
@@ -142,4 +143,6 @@ def write(template: str, out: Path | None) -> Path:
             "`init` never writes over a file",
             "name another one with `--out`",
         ) from None
+    except OSError as error:
+        raise refused(error, path) from None
     return path

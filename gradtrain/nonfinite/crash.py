@@ -156,7 +156,12 @@ def kept(root: Path) -> Crash | None:
         raise irregular(root, "folder")
     if not checkpoint.steps(root):
         return None
-    found = checkpoint.newest(root)
+    help = "remove the folder `crash`; `gradtrain resume` trains to the step again"
+    try:
+        found = checkpoint.newest(root)
+    except Problem as problem:
+        problem.help = help
+        raise
     try:
         told = _TOLD.validate_json(json.dumps(found.facts), strict=True)
         if told.step != found.step + 1:
@@ -165,7 +170,6 @@ def kept(root: Path) -> Crash | None:
         first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
         why = str(error) if first is None else f"{quote('.'.join(map(str, first['loc'])))}: {first['msg'].lower()}"
         what = "the step that was kept does not hold what a step does"
-        help = "remove the folder `crash`; `gradtrain resume` trains to the step again"
         raise Problem("checkpoint-damaged", what, Place(str(found.path)), f"trainer.json: {why}", help) from None
     return Crash(found, told)
 

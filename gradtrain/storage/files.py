@@ -52,6 +52,9 @@ def refuse_irregular(path: Path) -> None:
 
 def irregular(path: Path, wanted: str) -> Problem:
     """The refusal to write where something else stands than the `wanted` kind."""
+    if wanted == "file" and path.is_dir() and not path.is_symlink():
+        what = f"{quote(str(path))} is a folder, not a file"
+        return Problem("not-a-file", what, Place(str(path)), help="name a file in it, or remove it if it is empty")
     return Problem(
         "not-a-file",
         f"{quote(str(path))} is not a regular {wanted}",
@@ -154,6 +157,13 @@ def refused(error: OSError, path: Path) -> Problem:
             f"cannot write {quote(str(path))}: {said}",
             Place(str(path)),
             help="raise the limit: `ulimit -n 4096`",
+        )
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        return Problem(
+            "input-output",
+            f"cannot write {quote(str(path))}: {said}",
+            Place(str(path)),
+            help="name a file in a folder that there is",
         )
     return Problem(
         "input-output",

@@ -131,7 +131,7 @@ class RunFolder:
                 "not-a-run",
                 f"{quote(str(path))} is not a run's folder",
                 Place(str(path)),
-                "it holds no config.yaml and checkpoints/",
+                _lacks(path),
                 "`gradtrain runs` lists the runs",
             )
         return cls(path)
@@ -259,6 +259,14 @@ def runs_below(root: Path) -> list[Path]:
     """Every run folder `root/name/NNN`, sorted by name and number."""
     found = [path.parent for path in root.glob("*/*/config.yaml")] if root.is_dir() else []
     return sorted(filter(_is_run, found), key=lambda path: (path.parent, len(path.name), path.name))  # 1000 after 999
+
+
+def _lacks(path: Path) -> str:
+    """Why a path is no run's folder."""
+    if not path.is_dir():
+        return "it is a file" if path.exists() else "there is no such folder"
+    gone = [f"`{name}`" for name in MEMBERS if not (path / name).exists()]
+    return f"it holds no {' and no '.join(gone)}" if gone else "what should be a file or a folder is something else"
 
 
 def _is_run(path: Path) -> bool:
