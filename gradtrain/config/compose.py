@@ -269,7 +269,9 @@ class Composer:
         why = "every key is checked, so that a typo is not silently ignored"
         if len(allowed) <= 12:
             why = f"it takes {', '.join(f'`{name}`' for name in allowed)}" if allowed else "it takes no parameters"
-        help = words.unspaced(key, allowed) or did_you_mean(key, allowed, _belongs(key, cls))
+        close = words.ELSEWHERE.get(key, "")
+        known = f"it is called `{close}` here" if close in allowed else ""
+        help = words.unspaced(key, allowed) or known or did_you_mean(key, allowed, _belongs(key, cls))
         self.add("unknown-key", named, node.at, why, help)
 
     def validated(self, cls: type[Record], values: dict[str, Any], nodes: Mapping[str, Node], whole: Node) -> Any:

@@ -246,7 +246,7 @@ class Consistency(Findings):
                     "`data.split.val` is 0",
                     "add `split: {val: 0.1}` under `data:`",
                 )
-            elif split not in run.evaluation.splits:
+            elif split not in run.evaluation.splits and (split != "test" or run.checkpoint.allow_test_selection):
                 self.add(
                     "unknown-metric",
                     f"{quote(watch)} is never measured while training",

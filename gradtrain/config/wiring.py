@@ -98,6 +98,14 @@ class Wiring(Findings):
                     "write `same_label: 1`",
                 )
         windows = data.windows
+        if windows is not None and run.objective.labelled:
+            self.add(
+                "windows-labels",
+                f"`{name}` reads labels, and windows have none",
+                self.at("data", "windows"),
+                "the target of a window is what follows it in its sequence",
+                "remove `windows:`, or write `objective: forecast`",
+            )
         carries = bool(getattr(run.objective, "carry", False))
         if carries and (windows is None or windows.start != "stream"):
             self.add(

@@ -171,6 +171,12 @@ SHORT = {"fp16": "float16", "half": "float16", "bf16": "bfloat16", "fp32": "floa
 """What number formats are called elsewhere."""
 
 
+ELSEWHERE = {"learning_rate": "lr", "decay": "weight_decay", "wd": "weight_decay", "epsilon": "eps", "units": "out",
+             "out_features": "out", "filters": "out", "out_channels": "out", "kernel_size": "kernel", "rate": "p",
+             "batch": "batch_size", "bs": "batch_size"}  # fmt: skip
+"""What keys are called elsewhere."""
+
+
 def mend(text: str, annotation: Any) -> str:
     """What to write instead of a value of the wrong type; empty when nothing is plain."""
     bare = [unwrap(member)[0] for member in alternatives(annotation)]
@@ -244,6 +250,10 @@ def finding(cls: type[Record], key: str, error: Any, nodes: Mapping[str, Node], 
     if node is not None and node.sequence is not None and index is not None and index < len(node.sequence):
         node, annotation = node.sequence[index], inside(annotation, index)
         place, subject = node.place, f"item {index + 1} of `{key}`"
+    entry = next((part for part in error["loc"][1:] if isinstance(part, str)), "")
+    if typing.get_origin(annotation) is dict and node is not None and entry in (node.mapping or ()):
+        node, annotation = node.mapping[entry], typing.get_args(annotation)[1]  # type: ignore[index]
+        place, subject = node.place, f"`{entry}`"
     wanted = takes(annotation)
     if kind == "finite_number":
         wanted = wanted.replace("a number", "a finite number", 1)

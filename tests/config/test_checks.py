@@ -46,6 +46,7 @@ CASES: dict[str, tuple[list[Change], str, int]] = {
     ),
     "hinge-on-classes": ([("loss: cross_entropy", "loss: hinge")], "target-kind", 9),
     "cross-entropy-on-pm1": ([("source: digits", "source: moons\n  target: {kind: pm1}")], "target-kind", 10),
+    "windows-of-labelled": ([("  batch_size: 64", "  windows: {length: 5}")], "windows-labels", 6),
     "one-output": ([("{linear: $data.classes}", "{linear: 1}")], "output-width", 8),
     "wrong-width": ([("{linear: $data.classes}", "{linear: 7}")], "output-width", 8),
     "value-width": (
