@@ -53,8 +53,8 @@ class Formulas(Findings):
                 f"the formula does not depend on {listed(idle)}",
                 self.inside("names").at,
                 "its derivative there is 0, so that nothing moves it",
-                "leave it out of `names` and of `variables`",
-                warn=True,
+                "leave it out of `names` and of `variables`" if formula.names else "write a formula of these names",
+                warn=bool(formula.names),
             )
         self.width(objective.names, "names")
         self.compared("`minimize` has no targets", "remove them: every evaluation says where the variables stand")

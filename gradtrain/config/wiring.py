@@ -104,7 +104,7 @@ class Wiring(Findings):
                 f"`{name}` reads labels, and windows have none",
                 self.at("data", "windows"),
                 "the target of a window is what follows it in its sequence",
-                "remove `windows:`, or write `objective: forecast`",
+                "remove `windows:`, or write `objective: forecast` (of symbols: `language_model`)",
             )
         carries = bool(getattr(run.objective, "carry", False))
         if carries and (windows is None or windows.start != "stream"):
