@@ -10,6 +10,7 @@ import math
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from gradtrain.problems import Problem
 from gradtrain.training import state
 from gradtrain.training.evaluation import measure
 from gradtrain.training.loop import Step, train
+from gradtrain.training.phase import Phase
 from gradtrain.training.timed import PARTS, Clock, forward_timed, timed
 from gradtrain.training.update import NonFinite
 
@@ -59,7 +61,7 @@ class Cost:
     steps: int
     """Of the whole run."""
     training: float
-    """Seconds of all steps."""
+    """Seconds of all steps, where a rule that searches takes as many evaluations a step as it may."""
     evaluating: float
     """Seconds of all evaluations."""
     weights: int
@@ -187,13 +189,18 @@ def _cost(run: Run, parts: Parts, beginning: Beginning, seconds: float) -> Cost:
         shares=shares,
         samples=parts.splits["train"].size / mean,
         steps=parts.steps,
-        training=mean * parts.steps,
+        training=mean * sum((p.end - p.start) * _often(p) / _often(phase) for p in parts.phases),
         evaluating=_evaluating(run, parts),
         weights=sum(t.nbytes for name, t in tensors.items() if name.startswith(state.WEIGHTS)),
         optimizer=sum(t.nbytes for name, t in tensors.items() if name.startswith("update.")),
         graph=keeping.size,
         peak=_peak(parts.device),
     )
+
+
+def _often(phase: Phase) -> int:
+    """How often a step of the phase evaluates the loss, at most."""
+    return max(getattr(update.rule, "max_iter", 1) if update.rule.closure else 1 for update in phase.updates)
 
 
 def _evaluating(run: Run, parts: Parts) -> float:
@@ -205,7 +212,8 @@ def _evaluating(run: Run, parts: Parts) -> float:
         if batches is None:
             continue
         limit = BATCHES if run.evaluation.batches == "all" else min(BATCHES, run.evaluation.batches)
-        count = -(-batches.count // batches.size)
+        rows = batches.count if batches.measured is None else max(map(len, batches.measured.values()))
+        count = -(-rows // batches.size)
         count = count if run.evaluation.batches == "all" else min(count, run.evaluation.batches)
         began = time.perf_counter()
         measure(
@@ -216,19 +224,29 @@ def _evaluating(run: Run, parts: Parts) -> float:
 
 
 class Keeping(torch.autograd.graph.saved_tensors_hooks):
-    """Counts the bytes that graphs keep for their backward passes, without the weights."""
+    """The most bytes that graphs keep at a time for their backward passes, without the weights."""
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
-        super().__init__(self.kept, lambda tensor: tensor)
-        self.known = {tensor.untyped_storage().data_ptr() for tensor in weights}
-        self.size = 0
+        super().__init__(lambda tensor: Kept(self, tensor), lambda kept: kept.tensor)
+        self.weights = {tensor.untyped_storage().data_ptr() for tensor in weights}
+        self.holders: Counter[int] = Counter()
+        self.now = self.size = 0
 
-    def kept(self, tensor: Tensor) -> Tensor:
+
+class Kept:
+    """A tensor that a graph keeps, until the graph is gone."""
+
+    def __init__(self, keeping: Keeping, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self.known:
-            self.known.add(storage.data_ptr())
-            self.size += storage.nbytes()
-        return tensor
+        self.keeping, self.tensor, self.place = keeping, tensor, storage.data_ptr()
+        self.bytes = 0 if self.place in keeping.weights else storage.nbytes()
+        keeping.now += self.bytes if not keeping.holders[self.place] else 0
+        keeping.holders[self.place] += 1
+        keeping.size = max(keeping.size, keeping.now)
+
+    def __del__(self) -> None:
+        self.keeping.holders[self.place] -= 1
+        self.keeping.now -= self.bytes if not self.keeping.holders[self.place] else 0
 
 
 def _peak(device: torch.device) -> int:

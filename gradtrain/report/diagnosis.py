@@ -37,7 +37,7 @@ def page(found: Diagnosis, width: int, charts: bool) -> Iterator[Text]:
     yield Text("")
     yield from _sweep(found.sweep, width, charts)
     yield Text("")
-    yield _heading(f"{found.watched} steps at the run's own rates")
+    yield _heading(f"{found.watched:,} {'step' if found.watched == 1 else 'steps'} at the run's own rates")
     if not found.findings:
         yield from _lines("nothing looks wrong", width)
     for line in found.findings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 
 from gradtrain.config.load import read
-from gradtrain.diagnostics.checkup import Diagnosis, examined, judged
+from gradtrain.diagnostics.checkup import Diagnosis, Keeping, examined, judged
 from gradtrain.start import prepare
+from gradtrain.training.evaluation import measure
 from gradtrain.training.loop import train
 from gradtrain.training.timed import PARTS
 
@@ -122,3 +124,48 @@ def test_numbers_that_are_not_finite_are_a_finding(tmp_path: Path) -> None:
     found = of(text, tmp_path, 1.0)
     assert "nonfinite" in [line["name"] for line in found.findings]
     assert math.isnan(found.cost.step) or found.cost.step > 0
+
+
+def test_what_graphs_keep_is_counted_while_they_live() -> None:
+    """A rule that evaluates the loss several times a step holds one graph after the other."""
+    weight = torch.ones(100, requires_grad=True)
+    x = torch.rand(100)
+    keeping = Keeping([weight])
+    with keeping:
+        for _ in range(3):
+            (weight * x).exp().sum().backward()
+    assert keeping.size == 4 * (100 + 100)  # x, and the result of exp
+    keeping = Keeping([weight])
+    with keeping:
+        both = (weight * x).exp().sum() + (weight * x).exp().sum()
+        both.backward()
+    assert keeping.size == 4 * (100 + 100 + 100)
+
+
+def test_a_phase_that_searches_counts_by_its_evaluations(tmp_path: Path) -> None:
+    phases = "phases:\n  - {steps: 30, optimizer: {sgd: 0.01}}\n  - {steps: 2, optimizer: {lbfgs: {max_iter: 7}}}\n"
+    cost = of(LBFGS.replace("optimizer: lbfgs\ntraining: {steps: 2}\n", phases), tmp_path, 1.0).cost
+    assert cost.training == pytest.approx(cost.step * (30 + 2 * 7))
+
+
+def test_an_evaluation_of_a_text_takes_the_windows_that_are_measured(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("the quick brown fox jumps over the lazy dog " * 400)
+    text = """
+name: text
+device: cpu
+data: {source: {text: {path: t.txt}}, split: {val: 0.5}, windows: {length: 32}, batch_size: 4}
+model: {rnn_lm: {cell: gru, width: 4, size: 4, vocab: $data.vocab}}
+objective: language_model
+loss: cross_entropy
+optimizer: {sgd: 0.1}
+training: {steps: 10}
+evaluation: {every: 10 steps}
+"""
+    run, parts, warnings = prepared(text, tmp_path)
+    began = time.perf_counter()
+    for _ in range(5):
+        measure(
+            parts.task, parts.networks, parts.splits["val"], parts.metrics, parts.kind, parts.facts, parts.precision
+        )
+    whole = (time.perf_counter() - began) / 5
+    assert examined(run, parts, warnings, 1.0).cost.evaluating < 4 * whole
