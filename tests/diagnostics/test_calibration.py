@@ -84,7 +84,7 @@ def test_a_sick_run_is_told_what_ails_it_first(path: Path, tmp_path: Path) -> No
     assert [line["name"] for line in found[:1]] == [path.parent.name], found
     assert found[0]["evidence"]
     assert found[0]["cause"]
-    assert ":" in found[0]["remedy"] or found[0]["remedy"].startswith("remove")
+    assert found[0]["remedy"]
 
 
 @pytest.mark.parametrize("path", HEALTHY, ids=[path.stem for path in HEALTHY])

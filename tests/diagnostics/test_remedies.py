@@ -139,7 +139,15 @@ def test_what_a_sick_run_is_told_to_write_validates_in_it(path: Path, tmp_path: 
             assert line["name"] in ("frozen", "no_gradient", "targets"), line["remedy"]
 
 
-CURED = ("always_clipped", "rate_too_high", "rate_too_low", "saturation", "tiny_batches", "unscaled_inputs")
+CURED = (
+    "always_clipped",
+    "penalty_dominates",
+    "rate_too_high",
+    "rate_too_low",
+    "saturation",
+    "tiny_batches",
+    "unscaled_inputs",
+)
 
 
 @pytest.mark.parametrize(

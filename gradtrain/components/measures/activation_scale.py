@@ -23,9 +23,9 @@ class ActivationScale(Measure):
     close = True
     finds = ("growing_activations",)
     lasts = 1
-    cases = [{}, {"growth": 10.0}]
+    cases = [{}, {"growth": 20.0}]
 
-    growth: PositiveFloat = 20.0
+    growth: PositiveFloat = 8.0
     """Largest RMS of a layer, as a multiple of that of the network's input, or of its first output for symbols."""
 
     def of(self, look: Look) -> Mapping[str, float]:
