@@ -266,13 +266,14 @@ def test_elements_that_are_all_cut_are_a_gradient_always_clipped() -> None:
     assert signs("clip_rate", *[look(0.05)] * 9) == []
 
 
-def test_a_first_loss_is_over_when_it_has_come_down() -> None:
+def test_a_first_loss_counts_where_it_is_not_unlearned_soon() -> None:
     def look(step: int, now: float) -> Look:
         return Look(step=step, progress=Progress(first=9.0, now=now, uniform=2.3))
 
-    assert signs("first_loss", look(1, 9.0), look(2, 8.0)) == ["first_loss"]
-    assert signs("first_loss", look(1, 9.0), look(2, 3.0), look(3, 9.0)) == []
-    assert signs("first_loss", look(2, 9.0)) == []
+    assert signs("first_loss", look(1, 9.0), look(64, 8.0)) == ["first_loss"]
+    assert signs("first_loss", look(1, 9.0), look(2, 8.0)) == []
+    assert signs("first_loss", look(1, 9.0), look(2, 3.0), look(64, 9.0)) == []
+    assert signs("first_loss", look(64, 9.0)) == []
 
 
 def test_a_network_of_vectors_has_a_rate_too() -> None:

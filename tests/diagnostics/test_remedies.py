@@ -112,7 +112,7 @@ SAID: dict[str, tuple[str, dict[str, float], Look, dict[str, Any]]] = {
         {},
     ),
     "saturation": ("saturation", {"a": 0.9}, look(), {"first": 0.0}),
-    "first_loss": ("first_loss", {"": 25.0}, look(1), {}),
+    "first_loss": ("first_loss", {}, look(), {"over": True}),
     "rate_too_high": ("dead_units", {"1.relu": 0.9}, relu(0.9), {"first": 0.0}),
     "always_clipped": ("clip_rate", {"": 1.0}, look(clip_value=0.1), {"recent": [1.0] * 9}),
 }
