@@ -281,3 +281,13 @@ def test_a_network_of_vectors_has_a_rate_too() -> None:
     assert signs("update_ratio", Look(step=2, weights=[one], progress=Progress(first=1.0, now=9.0))) == [
         "rate_too_high"
     ]
+
+
+def test_a_loss_on_its_way_down_says_nothing_of_the_targets() -> None:
+    def look(least: float, val: float) -> Look:
+        return Look(step=300, progress=Progress(first=30.0, now=least, least=least, chance=12.0, least_val=val))
+
+    assert signs("beyond_chance", look(20.0, 21.0)) == []
+    assert signs("beyond_chance", look(12.1, 12.1)) == ["targets"]
+    assert signs("beyond_chance", look(2.0, 12.1)) == ["targets"]
+    assert signs("beyond_chance", look(2.0, 3.0)) == []

@@ -39,8 +39,8 @@ class BeyondChance(Measure):
         if val is not None:
             chance = progress.chance_val or chance
         best = progress.least if val is None else val
-        if best / chance < self.least:
-            return
+        if best / chance < self.least or progress.least > 1.1 * progress.chance:
+            return  # learned, or on its way to where a constant answer is
         by_heart = val is not None and progress.least < 0.9 * progress.chance
         told = f"the best val loss is {val:.4g}" if val is not None else f"the best loss is {progress.least:.4g}"
         learned = f", though the train loss fell to {progress.least:.4g}" if by_heart else ""
