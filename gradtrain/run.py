@@ -95,6 +95,7 @@ class Runner:
         }
         for logger in run.logging.to:
             logger.ready()
+        self.logs = Logs(run.logging.to, run.name, folder.path, display.warn)
         if run.sampling:
             ready(run.objective.draws)
         has_val = "val" in parts.splits and "val" in run.evaluation.splits
@@ -106,10 +107,10 @@ class Runner:
         if resume:
             self.monitor = Monitor(self.run, self.parts, self.memory.health)
         self.began = time.monotonic()
-        self.logs = Logs(self.run.logging.to, self.run.name, self.folder.path, start, self.display.warn)
         known = self.memory.journal if resume else 0
         self.journal = Journal(self.folder.journal, known, self.display.warn, self.logs.write)
         self.display.begin(plan_of(self.run, self.parts, str(self.folder.path), start, self.best))
+        self.logs.begin(start)
         for problem in (*warnings, *tight):
             self.display.warn(problem)
         self.folder.write_status("running", step=start)

@@ -32,7 +32,7 @@ class Consistency(Findings):
     def diagnosed(self) -> None:
         """What is to happen at findings that there are."""
         known = (
-            [name for measure in names(Measure) for name in find(Measure, measure).finds]
+            list(dict.fromkeys(name for measure in names(Measure) for name in find(Measure, measure).finds))
             if self.run.diagnostics.on
             else []
         )

@@ -19,14 +19,16 @@ Numbers = dict[str, float]
 class Logs:
     """All the logs of a run. One that fails is told of once and left behind: it is no reason to stop a run."""
 
-    def __init__(
-        self, loggers: Sequence[Logger], name: str, folder: Path, start: int, warn: Callable[[Problem], None]
-    ) -> None:
-        """`start` is the number of steps that are finished."""
-        settings = dict(flat(read(folder / "config.yaml").resolved())) if loggers else {}
-        self.header, self.warn = Header(name, folder, settings, start), warn
+    def __init__(self, loggers: Sequence[Logger], name: str, folder: Path, warn: Callable[[Problem], None]) -> None:
+        self.loggers, self.header, self.warn = tuple(dict.fromkeys(loggers)), Header(name, folder, {}), warn
         self.open: dict[Logger, Log] = {}
-        for logger in dict.fromkeys(loggers):
+
+    def begin(self, start: int) -> None:
+        """Open them all; `start` is the number of steps that are finished."""
+        if self.loggers:
+            settings = dict(flat(read(self.header.folder / "config.yaml").resolved()))
+            self.header = self.header._replace(settings=settings, start=start)
+        for logger in self.loggers:
             self._guarded(logger, self._opened, logger)
 
     def write(self, line: Line) -> None:

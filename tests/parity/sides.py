@@ -15,6 +15,7 @@ from gradtrain.report.display import Lines
 from gradtrain.run import Runner
 from gradtrain.start import prepare
 from gradtrain.storage.folder import RunFolder
+from gradtrain.storage.journal import Journal
 
 from .names import Rules, renamed
 
@@ -25,7 +26,10 @@ def made(text: str, folder: Path) -> Runner:
     path.write_text(text, "utf-8")
     run, parts, warnings = prepare(read(path), folder)
     assert warnings == []
-    return Runner(run, parts, RunFolder.create(folder / "run"), Lines(io.StringIO()), None)
+    place = RunFolder.create(folder / "run")
+    runner = Runner(run, parts, place, Lines(io.StringIO()), None)
+    runner.journal = Journal(place.journal)
+    return runner
 
 
 def batches(parts: Parts, *fields: str) -> Iterator[tuple[Tensor, ...]]:

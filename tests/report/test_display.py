@@ -47,7 +47,7 @@ def test_a_reader_that_leaves_stops_no_run(make: Callable[[Any], Display], left:
     for step in range(1, 9):
         shown.step(step, 1.0, 0.1, 2.0, {})
         shown.evaluated(step, "val", {"loss": 1.0})
-    shown.health([])
+    shown.health([], 0.013)
     shown.end("finished", "done", {"val": {"loss": 1.0}}, 1.0, 8)
     assert stream.left < 0
     assert stream.getvalue().count("\n") <= 12
@@ -59,7 +59,7 @@ def test_a_reader_that_stays_reads_everything(make: Callable[[Any], Display]) ->
     shown = make(stream)
     shown.begin(PLAN)
     shown.evaluated(1, "val", {"loss": 1.0})
-    shown.health([])
+    shown.health([], 0.013)
     shown.end("finished", "done", {}, 1.0, 8)
     for words in ("the model", "the facts", "loss 1", "finished: done, 8 steps"):
         assert words in stream.getvalue()

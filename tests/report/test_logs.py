@@ -135,7 +135,8 @@ def test_a_logger_that_fails_is_told_of_once_and_the_others_go_on(at: str, tmp_p
 
     (tmp_path / "config.yaml").write_text(CONFIG)
     told: list[Problem] = []
-    logs = Logs([Failing(), Csv()], "told", tmp_path, 0, told.append)
+    logs = Logs([Failing(), Csv()], "told", tmp_path, told.append)
+    logs.begin(0)
     line = {"kind": "evaluation", "step": 2, "split": "val", "metrics": {"loss": 0.5}}
     for step in (2, 4):
         logs.write({**line, "step": step})
