@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from gradtrain.assemble import Parts
@@ -73,12 +72,13 @@ def room(folder: RunFolder, run: Run, parts: Parts, phase: Phase) -> list[Proble
 def remembered(update: Update) -> int:
     """Bytes that an optimizer will remember, as its published rule begins; 0 for one that searches (L-BFGS).
 
-    torch's own first step would tell the same, and import the compiler on its way (a second).
+    Counted tensor by tensor, and let go at once: torch's own first step would tell the same, as tensors without numbers
+    ("meta") would, and both import half a second of other things on their way.
     """
     if update.rule.closure:
         return 0
-    like = (torch.empty_like(p, device="meta") for p in update.parameters)
-    return sum(value.nbytes for p in like for value in update.rule.init(p).values() if isinstance(value, Tensor))
+    begun = (update.rule.init(p.detach()) for p in update.parameters)
+    return sum(value.nbytes for state in begun for value in state.values() if isinstance(value, Tensor))
 
 
 def restore(

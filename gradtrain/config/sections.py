@@ -302,7 +302,7 @@ class Diagnostics(Record):
     """Time between two close looks (activations, their gradients, weights before and after), and what a step leaves
     behind is measured with every line of the journal; by default looks grow apart: steps 1, 2, 3, 4, 6, 8, 12, …"""
     budget: Percent = Percentage(2.0)
-    """Largest share of the time that close looks take: where `every` asks for more, the interval is doubled."""
+    """Largest share of the time that looks take: where `every` asks for more, the interval is doubled."""
     measures: Literal["all", "none"] | tuple[Measure, ...] = "all"
     """What is measured; `none` turns it off."""
     on: dict[str, Literal["stop", "ignore"]] = {}

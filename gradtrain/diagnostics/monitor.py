@@ -59,6 +59,8 @@ class Monitor:
         self.due, self.micros = 0, 1
         self.fatal: Line | None = None
         self.clock: tuple[float, int] | None = None
+        self.between = 0.0
+        """Seconds of the looks at what is free, since the last close look."""
         self.seconds = 0.0
         """Time that looking has taken in this process, but for listening within the step itself."""
 
@@ -93,7 +95,9 @@ class Monitor:
         try:
             return self._after(step, phase, close)
         finally:
-            self.seconds += time.perf_counter() - began
+            took = time.perf_counter() - began
+            self.seconds += took
+            self.between += 0.0 if close else took
 
     def _after(self, step: Step, phase: Phase, close: bool) -> list[Line]:
         self.ear.detach()
@@ -140,12 +144,15 @@ class Monitor:
         self.before_step = {}
 
     def free(self) -> bool:
-        """Whether this logged step is looked at: every one where `every` is written, else the first ten, then a fifth.
+        """Whether this logged step is looked at: one of the first ten, then a fifth; of those where `every` is written,
+        as many as the budget leaves of the close looks.
 
-        On digits-mlp, whose steps are the shortest, a look at every tenth step costs 1.3 % of the time.
+        On digits-mlp, whose steps are the shortest, a look at every tenth step costs 7 % of the time.
         """
-        self.memory["logged"] = count = self.memory.get("logged", 0) + 1
-        return self.interval.every is not None or count <= 10 or count % 5 == 0
+        count: int = self.memory.get("logged", 0) + 1
+        self.memory["logged"] = count
+        nth: int = 5 if self.interval.every is None else self.interval.memory["times"]
+        return count <= 10 or count % nth == 0
 
     def progressed(self, step: Step) -> Progress:
         """How the run goes, by what is differentiated without the penalties."""
@@ -168,7 +175,8 @@ class Monitor:
         now = time.perf_counter()
         if self.clock is not None and step - 1 > self.clock[1]:
             plain = (self.started - self.clock[0]) / (step - 1 - self.clock[1])
-            self.interval.spent(now - self.started, plain)
+            self.interval.spent(now - self.started + self.between, plain)
+        self.between = 0.0
         self.clock = (now, step)
 
     def refusal(self, folder: Place) -> Problem:
