@@ -161,7 +161,7 @@ class Live:
         self.progress.start()
 
     def wants(self, number: int) -> bool:
-        return self.interval()
+        return self.interval() or number == self.plan.steps
 
     def step(self, number_: int, loss: float, rate: float, norm: float | None, norms: Mapping[str, float]) -> None:
         plan, wide = self.plan, self.console.width >= 110
@@ -345,7 +345,7 @@ class Events(Lines):
 
 
 def _watching(share: float) -> str:
-    return f", {share:.1%} of it for diagnostics".replace("%", " %") if share else ""
+    return f" (diagnostics {100 * share:.1f} %)" if share else ""
 
 
 def _finding(line: Mapping[str, Any]) -> list[str]:

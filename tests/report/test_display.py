@@ -61,5 +61,5 @@ def test_a_reader_that_stays_reads_everything(make: Callable[[Any], Display]) ->
     shown.evaluated(1, "val", {"loss": 1.0})
     shown.health([], 0.013)
     shown.end("finished", "done", {}, 1.0, 8)
-    for words in ("the model", "the facts", "loss 1", "finished: done, 8 steps"):
+    for words in ("the model", "the facts", "loss 1", "finished: done, 8 steps in 1s (diagnostics 1.3 %)"):
         assert words in stream.getvalue()
