@@ -16,7 +16,7 @@ from gradtrain.assemble import Parts
 from gradtrain.components.metrics import Value
 from gradtrain.config.sections import Run
 from gradtrain.diagnostics.monitor import Monitor
-from gradtrain.drawing import drawn, files, ready
+from gradtrain.drawing import drawn, files
 from gradtrain.memory import Memory, number_at
 from gradtrain.nonfinite import Guard, slowed, spike
 from gradtrain.problems import Place, Problem, out_of_memory
@@ -93,11 +93,7 @@ class Runner:
             name: section.every.steps(parts.per_epoch)
             for name, section in (("log", run.logging), ("measure", run.evaluation), ("save", run.checkpoint))
         }
-        for logger in run.logging.to:
-            logger.ready()
         self.logs = Logs(run.logging.to, run.name, folder.path, display.warn)
-        if run.sampling:
-            ready(run.objective.draws)
         has_val = "val" in parts.splits and "val" in run.evaluation.splits
         self.best = run.checkpoint.best or ("val.loss" if has_val and run.objective.ranked else None)
 

@@ -20,6 +20,7 @@ from gradtrain.config.checks import check
 from gradtrain.config.load import Config, read
 from gradtrain.config.scalars import dump
 from gradtrain.config.sections import Run
+from gradtrain.drawing import ready
 from gradtrain.feed import facts_after, target_kind
 from gradtrain.memory import kept
 from gradtrain.problems import Place, Problem, quote, several
@@ -89,6 +90,7 @@ def start(
                 return _dry(config, Path(temporary), shown or display(), stop)
         base = Path.cwd()
         run, parts, warnings = prepare(config, base)
+        equipped(run)
         record = json.dumps(recorded(run, parts, base, config), indent=1) + "\n"
         with stop.patiently():
             place = RunFolder.create(folder) if folder is not None else RunFolder.next(RUNS, run.name)
@@ -97,11 +99,18 @@ def start(
                 return execute(run, parts, place, shown or display(), warnings, stop)
 
 
+def equipped(run: Run) -> None:
+    """Raises `Problem` where a run could not draw, or tell viewers, for want of a package: before it has a folder."""
+    for logger in run.logging.to:
+        logger.ready()
+    if run.sampling:
+        ready(run.objective.draws)
+
+
 def _dry(config: Config, place: Path, shown: Display, stop: Stop) -> Outcome:
     run, parts, warnings = prepare(config, Path.cwd())
     parts.phases = [replace(parts.phases[0], end=1)]
-    for logger in run.logging.to:
-        logger.ready()
+    equipped(run)
     run = run.model_copy(update={"logging": run.logging.model_copy(update={"to": ()})})  # viewers keep what they hear
     with (folder := RunFolder.create(place / "run")).lock():
         return execute(run, parts, folder, shown, warnings, stop, limit=1)
@@ -131,6 +140,7 @@ def go_on(
             made = checkpoint.steps(folder.checkpoints)
             done = max(made, default=0)
             run, parts, warnings = prepare(config, begun_in(folder), classes_of(folder))
+            equipped(run)
             differences = changes(folder, config, run, parts, done, allowed=allowed, exact=exact)
             if errors := [problem for problem in differences if problem.severity == "error"]:
                 raise several(errors, str(path))

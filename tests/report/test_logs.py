@@ -173,6 +173,7 @@ def test_a_missing_package_is_said_before_the_first_step(
         start(config, overrides=["logging.to=[tensorboard]"], folder=tmp_path / "run", shown=silent(), stop=Stop())
     assert caught.value.code == "extra-missing"
     assert "gradtrain[tensorboard]" in caught.value.help
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_dry_run_tells_nobody(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
