@@ -19,8 +19,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradtrain.registry import Component
 
-PACKAGE = Path(__file__).parent
-OURS = {str(PACKAGE / name) for name in ("origin.py", "nonfinite.py", "replay.py", "training/loop.py")}
+PACKAGE = Path(__file__).parents[1]
+OURS = {
+    str(PACKAGE / name)
+    for name in ("nonfinite/__init__.py", "nonfinite/crash.py", "nonfinite/origin.py", "replay.py", "training/loop.py")
+}
 """Files that every operation passes through: none of them is where it was written."""
 
 MODULE = nn.Module.__call__.__code__.co_filename

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gradtrain.nonfinite.origin import Made, Origin, wrong
+from gradtrain.components.losses.poisson_nll import PoissonNll
+from gradtrain.nonfinite.origin import OURS, Made, Origin, wrong
 
 
 class Applied(nn.Module):
@@ -57,6 +59,19 @@ def test_an_operation_outside_of_all_layers_is_of_the_loss(x: Tensor) -> None:
     (first, *_) = origin.found([])
     assert (first.operation, first.layer, first.gave) == ("log", "", "inf")
     assert "in the loss" in str(first)
+
+
+def test_the_line_of_a_component_is_told(x: Tensor) -> None:
+    with Origin({"model": nn.Linear(3, 2)}) as origin:
+        PoissonNll().forward(x + 200, torch.ones_like(x))
+    (first, *_) = origin.found([])
+    file, _, line = first.where.partition(":")
+    assert file == "components/losses/poisson_nll.py"
+    assert int(line) > 1
+
+
+def test_what_every_operation_passes_through_is_no_place() -> None:
+    assert all(Path(path).is_file() for path in OURS)
 
 
 def test_the_mask_of_an_attention_is_no_origin(x: Tensor) -> None:
