@@ -27,7 +27,8 @@ class Header(NamedTuple):
     settings: Mapping[str, Setting]
     """Every setting by its path, as `optimizer.adam.lr`."""
     start: int = 0
-    """Steps finished. What was passed on beyond them, by a process that did not live to save it, comes again."""
+    """Steps finished. What was passed on beyond them, by a process that did not live to save it, comes again: a viewer
+    that can forget it should."""
 
     @property
     def run(self) -> str:

@@ -13,8 +13,9 @@ from gradtrain.components.loggers import Header, Log, Logger
 class Wandb(Logger):
     """Files of Weights & Biases in the run's folder `wandb/`, written offline: `wandb sync RUN/wandb/offline-run-*`.
 
-    note      Nothing is sent: neither the machine, nor code, nor what is printed. Every life of a run writes files of
-              its own under one name, which `wandb sync` joins.
+    note      Nothing is sent, and neither the machine, nor code, nor what is printed is written down. Every life of a
+              run writes files of its own under one name, which `wandb sync` joins; what a resumed run measures again
+              stands in both.
     """
 
     needs = "wandb"
